@@ -15,6 +15,12 @@ fn start(fixture: &Fixture, variables: &[(&str, &str)]) -> (Sandbox, Server) {
     (sandbox, server)
 }
 
+/// Programs the next answers of the Gemini fake.
+fn says(sandbox: &Sandbox, server: &Server, answer: &Value) {
+    let url = format!("{}/_says", sandbox.url("GEMINI"));
+    assert_eq!(server.request(|client| client.post(url).json(answer)).unwrap().status, 204);
+}
+
 /// Posts a lead that qualifies for a call: a matching company and a demo request.
 fn judged(fixture: &Fixture, server: &Server, email: &str) -> (Value, AnalysisRecord) {
     let body = json!({
@@ -86,9 +92,7 @@ fn the_second_ai_answers_while_the_first_is_down_or_unreadable() {
     let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
 
-    let url = format!("{}/_says", sandbox.url("GEMINI"));
-    let says = json!({"says": {"text": "I would call them."}});
-    assert_eq!(server.request(|client| client.post(url).json(&says)).unwrap().status, 204);
+    says(&sandbox, &server, &json!({"says": {"text": "I would call them."}}));
     let (explanation, stored) = judged(&fixture, &server, "bob@stripe.com");
     assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
 
@@ -107,12 +111,8 @@ fn judgements_requested(sandbox: &Sandbox, server: &Server) -> Vec<Value> {
 fn invented_evidence_is_rejected_and_not_written() {
     let fixture = Fixture::sqlite();
     let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "gemini"), ("REJECTED_LEADS", "bare")]);
-    let url = format!("{}/_says", sandbox.url("GEMINI"));
     // Twice: a rejected answer is requested once more.
-    for _ in 0..2 {
-        let says = json!({"says": "invention"});
-        assert_eq!(server.request(|client| client.post(&url).json(&says)).unwrap().status, 204);
-    }
+    says(&sandbox, &server, &json!({"says": "invention", "times": 2}));
     let (explanation, _) = judged(&fixture, &server, "ann@stripe.com");
     let requests = judgements_requested(&sandbox, &server);
     assert_eq!(requests.len(), 2);
@@ -132,9 +132,7 @@ fn invented_evidence_is_rejected_and_not_written() {
 fn a_lead_is_not_held_after_the_ai_corrects_itself() {
     let fixture = Fixture::sqlite();
     let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "gemini")]);
-    let url = format!("{}/_says", sandbox.url("GEMINI"));
-    let says = json!({"says": "invention"});
-    assert_eq!(server.request(|client| client.post(&url).json(&says)).unwrap().status, 204);
+    says(&sandbox, &server, &json!({"says": "invention"}));
     let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("gemini", GEMINI, &explanation, &stored);
     assert_eq!(judgements_requested(&sandbox, &server).len(), 2);

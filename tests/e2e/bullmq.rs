@@ -4,46 +4,38 @@ use sandbox::salesforce::RowFault;
 use serde_json::{Value, json};
 use testkit::{Node, Redis, Server, eventually};
 
-use crate::salesforce::{Crm, post};
-use crate::support::{Fixture, settled};
+use crate::salesforce::Crm;
+use crate::support::{Fixture, events, eventually_synced, lead, post, settled};
 
 const QUEUE: &str = "lead-processing";
 const DEAD: &str = "lead-processing-dlq";
 
 fn delivery(server: &Server, lead: &str) -> String {
-    let events = server.get(&format!("/leads/{lead}/audit")).unwrap().json();
-    events["items"][0]["delivery_id"].as_str().unwrap().to_owned()
-}
-
-fn status_of(server: &Server, lead: &str) -> Value {
-    server.get(&format!("/leads/{lead}")).unwrap().json()["status"].clone()
+    events(server, lead, "accepted")[0]["delivery_id"].as_str().unwrap().to_owned()
 }
 
 /// Salesforce refuses a lead once, and the lead is dead-lettered. `redrive` then puts it back into the queue.
 fn a_dead_letter_is_redriven(redrive: impl FnOnce(&Fixture, &mut Node, &[(&str, &str)], &str)) {
-    let (fixture, data, crm) = (Fixture::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
-    let redis = Redis::start(data.path()).unwrap();
-    let url = redis.url();
+    let (fixture, redis, crm) = (Fixture::sqlite(), Redis::start().unwrap(), Crm::start());
     let mut variables =
-        vec![("REDIS_URL", url.as_str()), ("REDIS_PREFIX", "other"), ("CRM_LIMIT_PER_LEAD", "100")];
+        vec![("REDIS_URL", redis.url()), ("REDIS_PREFIX", "other"), ("CRM_LIMIT_PER_LEAD", "100")];
     variables.extend(crm.variables());
-    crm.salesforce.org(|org| {
+    crm.system.org(|org| {
         org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
     });
     let server = fixture.serve(&[], &variables);
     let lead = post(&server, "ann@stripe.com");
     assert_eq!(settled(&server, &lead)["status"], "permanently_failed");
-    let mut node = Node::start(&url, "other").unwrap();
+    let mut node = Node::start(redis.url(), "other").unwrap();
     let id = delivery(&server, &lead);
     node.wait_for(DEAD, &id, &json!("failed")).unwrap();
     redrive(&fixture, &mut node, &variables, &id);
-    eventually("the lead is written", || status_of(&server, &lead) == "synced");
+    eventually_synced(&server, &lead);
     assert_eq!(crm.records("Lead").len(), 1);
     node.wait_for(DEAD, &id, &Value::Null).unwrap();
     assert_eq!(server.get("/dead-letters").unwrap().json()["items"], json!([]));
-    let events = server.get(&format!("/leads/{lead}/audit")).unwrap().json();
-    let reopened = |event: &Value| event["kind"] == "reopened" && event["detail"]["reason"] == "redrive";
-    assert!(events["items"].as_array().unwrap().iter().any(reopened), "{events}");
+    let reopened = events(&server, &lead, "reopened");
+    assert!(reopened.iter().any(|event| event["detail"]["reason"] == "redrive"), "{reopened:?}");
 }
 
 #[test]
@@ -70,12 +62,10 @@ fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
     for (behaviour, state, status) in
         [("work", "completed", "worked_elsewhere"), ("giveUp", "failed", "permanently_failed")]
     {
-        let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
-        let redis = Redis::start(data.path()).unwrap();
-        let url = redis.url();
-        let variables = [("REDIS_URL", url.as_str())];
+        let (fixture, redis) = (Fixture::sqlite(), Redis::start().unwrap());
+        let variables = [("REDIS_URL", redis.url())];
         let front = fixture.serve(&["serve", "--api-only"], &variables);
-        let mut node = Node::start(&url, "bull").unwrap();
+        let mut node = Node::start(redis.url(), "bull").unwrap();
         node.ask("work", json!({"behaviour": behaviour})).unwrap();
         let lead = post(&front, "ann@stripe.com");
         eventually("the lead is in the store", || {
@@ -91,7 +81,7 @@ fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
             );
             assert_eq!(said.contains("1 lead finished or dead-lettered"), expected, "{said}");
         }
-        assert_eq!(status_of(&front, &lead), status);
+        assert_eq!(self::lead(&front, &lead)["status"], status);
         let letters = front.get("/dead-letters").unwrap().json();
         let letters = letters["items"].as_array().unwrap();
         assert_eq!(letters.len(), usize::from(state == "failed"), "{letters:?}");
@@ -101,11 +91,9 @@ fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
 
 #[test]
 fn an_unreadable_job_from_node_is_dead_lettered_with_a_reason() {
-    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
-    let redis = Redis::start(data.path()).unwrap();
-    let url = redis.url();
-    let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
-    let mut node = Node::start(&url, "bull").unwrap();
+    let (fixture, redis) = (Fixture::sqlite(), Redis::start().unwrap());
+    let server = fixture.serve(&[], &[("REDIS_URL", redis.url())]);
+    let mut node = Node::start(redis.url(), "bull").unwrap();
     let added = node.ask("add", json!({"jobs": [{"data": {"mail": "ann@stripe.com"}}]})).unwrap();
     let job = node.wait_for(DEAD, added[0].as_str().unwrap(), &json!("failed")).unwrap();
     assert!(job["failedReason"].as_str().unwrap().starts_with("unreadable_message"), "{job}");

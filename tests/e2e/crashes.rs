@@ -32,7 +32,7 @@ fn nothing_is_lost_or_duplicated(fixture: &Fixture, roles: &[&[&str]], mut redis
     // The port must survive restarts. The limits are lifted because the campaign exceeds the guard's limit
     // per minute.
     let port = stable_port().to_string();
-    let redis_url = redis.as_ref().map(Redis::url).unwrap_or_default();
+    let redis_url = redis.as_ref().map(Redis::url).unwrap_or_default().to_owned();
     let variables = [
         ("REDIS_URL", redis_url.as_str()),
         ("CRM_LIMIT_GLOBAL", "1000000"),
@@ -183,8 +183,5 @@ fn repeatedly_killed_processes_lose_nothing_on_postgresql() {
 
 #[test]
 fn repeatedly_killed_processes_and_redis_lose_nothing() {
-    let fixture = Fixture::postgres();
-    let data = tempfile::tempdir().unwrap();
-    let redis = Redis::start(data.path()).unwrap();
-    nothing_is_lost_or_duplicated(&fixture, SHARED, Some(redis));
+    nothing_is_lost_or_duplicated(&Fixture::postgres(), SHARED, Some(Redis::start().unwrap()));
 }

@@ -9,26 +9,20 @@ use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::{Timestamp, ToSpan as _};
-use sandbox::Fake;
 use serde_json::{Value, json};
 use testkit::eventually;
-use tokio::runtime::Runtime;
 
-use crate::support::Fixture;
+use crate::support::{Fixture, Served};
 
 const NO_METADATA: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
 
-/// A container credentials endpoint and an empty queue, served until dropped.
-struct Aws {
-    fake: Fake,
-    url: String,
-    _runtime: Runtime,
-}
+/// A container credentials endpoint and an empty queue.
+type Aws = Served<()>;
 
 impl Aws {
     /// Each answer has a new key that expires in one second; the SDK refreshes credentials with less than
     /// five seconds left.
-    fn start() -> Self {
+    fn serving_credentials() -> Self {
         let given = Arc::new(AtomicU32::new(0));
         let credentials = async move |headers: HeaderMap| {
             assert_eq!(headers["authorization"], "of-the-task");
@@ -39,9 +33,7 @@ impl Aws {
             }))
         };
         let router = Router::new().route("/credentials", get(credentials)).route("/", post(queue));
-        let runtime = Runtime::new().unwrap();
-        let fake = runtime.block_on(Fake::serve("aws", router)).unwrap();
-        Self { url: fake.url(), fake, _runtime: runtime }
+        Self::of("aws", (), router)
     }
 
     /// The access key and the session token of each call to the queue.
@@ -68,7 +60,7 @@ async fn queue(headers: HeaderMap) -> Json<Value> {
 
 #[test]
 fn credentials_of_a_container_are_refreshed() {
-    let (fixture, aws) = (Fixture::sqlite(), Aws::start());
+    let (fixture, aws) = (Fixture::sqlite(), Aws::serving_credentials());
     let (queue, credentials) = (format!("{}/0/leads.fifo", aws.url), format!("{}/credentials", aws.url));
     let variables = [
         ("QUEUE", "sqs"),
@@ -95,7 +87,7 @@ fn credentials_of_a_container_are_refreshed() {
 
 #[test]
 fn a_profile_provides_region_and_credentials() {
-    let (fixture, aws) = (Fixture::sqlite(), Aws::start());
+    let (fixture, aws) = (Fixture::sqlite(), Aws::serving_credentials());
     let config = fixture.folder.path().join("config");
     let profile =
         "[profile leads]\nregion = eu-west-1\naws_access_key_id = PROFILE\naws_secret_access_key = hush\n";

@@ -2,7 +2,6 @@
 //! process is killed twenty times. At the end the CRM holds every expected record exactly once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,15 +9,14 @@ use crm::parameters::{CreateTask, Priority};
 use crm::{Action, ActionId, Prose, Text};
 use lead::{CampaignId, ContentHash, Decision, DeliveryId, EmailAddress, LeadId, SystemClock};
 use sandbox::hubspot::{HubSpot, Kind};
-use sandbox::salesforce::Salesforce;
 use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::{Value, json};
 use store::{ActionRecord, Store};
-use testkit::{Server, eventually_within, stable_port};
+use testkit::{eventually_within, stable_port};
 use tokio::runtime::Runtime;
 
-use crate::support::all_leads;
-use crate::support::{BINARY, Fixture};
+use crate::salesforce::Crm;
+use crate::support::{Fixture, Served, all_leads};
 
 const KILLS: u32 = 20;
 const CAMPAIGN: &str = "launch_2024";
@@ -150,13 +148,20 @@ fn faults(path: &str, kinds: &[Misbehaviour]) -> Fault {
     Fault::on(path, Misbehaviour::OneOf(kinds.to_vec())).share(0.3, 2024)
 }
 
-/// Runs the campaign with its kills until every lead is written.
+/// The people of a campaign, with the leads and the actions that the database has of them at the end.
+struct CampaignEnd {
+    people: Vec<Person>,
+    leads: HashMap<String, Value>,
+    ledger: HashMap<LeadId, Vec<ActionRecord>>,
+}
+
+/// Runs the campaign with its kills until every lead is written. Every plan must be whole.
 fn campaign(
     fixture: &Fixture,
     stats: &FaultStats,
     requests_for_a_lead: usize,
     crm: &[(&str, &str)],
-) -> Server {
+) -> CampaignEnd {
     let people = how_many();
     let port = stable_port().to_string();
     let mut variables = vec![
@@ -193,19 +198,16 @@ fn campaign(
         if dead_lettered > 0 {
             // Five attempts can all fail by chance; an operator redrives such leads.
             redriven += dead_lettered;
-            let output = Command::new(BINARY)
-                .args(["dead-letters", "redrive", "--all"])
-                .current_dir(fixture.folder.path())
-                .env_clear()
-                .env("DATABASE_URL", fixture.database.url())
-                .output()
-                .unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let (is_success, said) = fixture.printed(&["dead-letters", "redrive", "--all"], &[]);
+            assert!(is_success, "{said}");
         }
         leads.len() == people && leads.values().all(|lead| lead["status"] == "synced")
     });
     println!("{people} leads, {redriven} redriven after five attempts");
-    server
+    let people: Vec<Person> = (0..people).map(Person::new).collect();
+    let (leads, ledger) = (all_leads(&server), ledger(fixture, &people));
+    assert_plans_are_whole(&people, &leads, &ledger);
+    CampaignEnd { people, leads, ledger }
 }
 
 /// The actions in the ledger by lead. Fails if the newest content of a lead has an unfinished action; an
@@ -248,6 +250,16 @@ fn assert_each_once(kind: &str, found: &[(String, String)], must: &Records, may:
     }
 }
 
+/// Asserts that each person has one record, and returns the records' ids.
+fn assert_all_once(found: &[(String, String)], people: &[Person]) -> HashMap<LeadId, String> {
+    let ids: HashMap<LeadId, String> =
+        found.iter().map(|(lead, id)| (LeadId::try_from(lead.clone()).unwrap(), id.clone())).collect();
+    let record = |person: &Person| ids.get(&person.id).cloned().unwrap_or_default();
+    let expected = people.iter().map(|person| (person.id.to_string(), record(person))).collect();
+    assert_each_once("record of a person", found, &expected, &Records::new());
+    ids
+}
+
 /// The records that actions of one kind have created, and those that unfinished actions may have created.
 fn made(
     kind: &str,
@@ -288,13 +300,11 @@ fn assert_plans_are_whole(
 
 #[test]
 fn salesforce_holds_every_record_once_despite_faults_and_kills() {
-    let fixture = Fixture::sqlite();
-    let runtime = Runtime::new().unwrap();
-    let org = Salesforce::new();
+    let (fixture, crm) = (Fixture::sqlite(), Crm::start());
+    let org = &crm.system;
     org.org(|org| org.daily_calls = 1_000_000);
-    let fake = runtime.block_on(Fake::serve("salesforce", org.router())).unwrap();
     let ended = org.clone();
-    let stats = FaultStats::follow(&fake, move || ended.org(sandbox::salesforce::Org::end_sessions));
+    let stats = FaultStats::follow(&crm.fake, move || ended.org(sandbox::salesforce::Org::end_sessions));
     let error = |code: &str, message: &str| json!([{ "errorCode": code, "message": message }]);
     let row = |code: &str, skip| Misbehaviour::Row { code: code.to_owned(), skip };
     let kinds = [
@@ -307,29 +317,14 @@ fn salesforce_holds_every_record_once_despite_faults_and_kills() {
         row("UNABLE_TO_LOCK_ROW", 0),
         row("UNKNOWN_EXCEPTION", 1),
     ];
-    fake.add_fault(faults("/services/data", &kinds));
-    let url = fake.url();
-    let variables = [
-        ("CRM_PROVIDER", "salesforce"),
-        ("SALESFORCE_URL", url.as_str()),
-        ("SALESFORCE_CLIENT_ID", Salesforce::KEY),
-        ("SALESFORCE_CLIENT_SECRET", Salesforce::SECRET),
-    ];
-    let server = campaign(&fixture, &stats, 5, &variables);
+    crm.fake.add_fault(faults("/services/data", &kinds));
+    let CampaignEnd { people, leads, ledger } = campaign(&fixture, &stats, 5, &crm.variables());
     stats.assert_fault_rate(kinds.len());
-
-    let people: Vec<Person> = (0..how_many()).map(Person::new).collect();
-    let (leads, ledger) = (all_leads(&server), ledger(&fixture, &people));
-    assert_plans_are_whole(&people, &leads, &ledger);
     let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
     let records = org.org(|org| org.records("Lead"));
     let found: Vec<_> =
         records.iter().map(|record| (text(record, "RevenueFlow_Id__c"), text(record, "Id"))).collect();
-    let ids: HashMap<LeadId, String> =
-        found.iter().map(|(lead, id)| (LeadId::try_from(lead.clone()).unwrap(), id.clone())).collect();
-    let expected =
-        people.iter().map(|person| (person.id.to_string(), ids.get(&person.id).cloned().unwrap_or_default()));
-    assert_each_once("lead", &found, &expected.collect(), &Records::new());
+    let ids = assert_all_once(&found, &people);
     for record in &records {
         let lead = &leads[&text(record, "RevenueFlow_Id__c")];
         let person = people.iter().find(|person| lead["lead_id"] == person.id.as_str()).unwrap();
@@ -353,13 +348,11 @@ fn salesforce_holds_every_record_once_despite_faults_and_kills() {
 
 #[test]
 fn hubspot_holds_every_record_once_despite_faults_and_kills() {
-    let fixture = Fixture::sqlite();
-    let runtime = Runtime::new().unwrap();
-    let account = HubSpot::prepared();
+    let (fixture, account) = (Fixture::sqlite(), HubSpot::prepared());
     account.set(|settings| (settings.burst, settings.daily) = (1_000_000, 10_000_000));
-    let fake = runtime.block_on(Fake::serve("hubspot", account.router())).unwrap();
+    let crm = Served::of("hubspot", (), account.router());
     let expired = account.clone();
-    let stats = FaultStats::follow(&fake, move || expired.expire_tokens());
+    let stats = FaultStats::follow(&crm.fake, move || expired.expire_tokens());
     let kinds = [
         Misbehaviour::answer(503, json!({"status": "error", "message": "busy"})),
         Misbehaviour::answer(423, json!({"status": "error", "category": "LOCKED"})),
@@ -369,31 +362,22 @@ fn hubspot_holds_every_record_once_despite_faults_and_kills() {
         Misbehaviour::LoseReply,
         Misbehaviour::Row { code: "INTERNAL_ERROR".to_owned(), skip: 0 },
     ];
-    fake.add_fault(faults("/crm/", &kinds));
-    let url = fake.url();
+    crm.fake.add_fault(faults("/crm/", &kinds));
     let settings = sandbox::hubspot::Settings::default();
     let variables = [
         ("CRM_PROVIDER", "hubspot"),
-        ("HUBSPOT_BASE_URL", url.as_str()),
+        ("HUBSPOT_BASE_URL", crm.url.as_str()),
         ("HUBSPOT_CLIENT_ID", settings.client_id.as_str()),
         ("HUBSPOT_CLIENT_SECRET", settings.client_secret.as_str()),
         ("HUBSPOT_REFRESH_TOKEN", settings.refresh_token.as_str()),
     ];
-    let server = campaign(&fixture, &stats, 20, &variables);
+    let CampaignEnd { people, leads, ledger } = campaign(&fixture, &stats, 20, &variables);
     stats.assert_fault_rate(kinds.len());
-
-    let people: Vec<Person> = (0..how_many()).map(Person::new).collect();
-    let (leads, ledger) = (all_leads(&server), ledger(&fixture, &people));
-    assert_plans_are_whole(&people, &leads, &ledger);
     let contacts = account.records(Kind::Contact);
     let key = |record: &sandbox::hubspot::Record, name: &str| record.get(name).unwrap_or_default().to_owned();
     let found: Vec<_> =
         contacts.iter().map(|contact| (key(contact, "revenueflow_id"), contact.id.to_string())).collect();
-    let ids: HashMap<LeadId, String> =
-        found.iter().map(|(lead, id)| (LeadId::try_from(lead.clone()).unwrap(), id.clone())).collect();
-    let expected =
-        people.iter().map(|person| (person.id.to_string(), ids.get(&person.id).cloned().unwrap_or_default()));
-    assert_each_once("contact", &found, &expected.collect(), &Records::new());
+    let ids = assert_all_once(&found, &people);
     let companies = account.records(Kind::Company);
     for contact in &contacts {
         let lead = &leads[&key(contact, "revenueflow_id")];

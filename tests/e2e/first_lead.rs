@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::Server;
 
-use crate::support::{BINARY, Fixture, settled};
+use crate::support::{BINARY, Fixture, accepted, lead, settled};
 
 fn the_first_lead_ends_in_the_crm_with_evidence(server: &Server) {
     let answer = server
@@ -61,9 +61,8 @@ fn the_first_lead_works_on_postgresql() {
 fn one_process_accepts_leads_and_another_processes_them() {
     let fixture = Fixture::postgres();
     let front = fixture.serve(&["serve", "--api-only"], &[]);
-    let answer = front.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
-    let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
-    assert_eq!(front.get(&format!("/leads/{id}")).unwrap().json()["status"], "queued");
+    let id = accepted(&front, &json!({"email": "ann@shopify.com", "campaign_id": "c"}));
+    assert_eq!(lead(&front, &id)["status"], "queued");
     let back = fixture.serve(&["serve", "--worker-only"], &[]);
     assert_eq!(settled(&front, &id)["status"], "synced");
     let refused = back.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
@@ -71,25 +70,4 @@ fn one_process_accepts_leads_and_another_processes_them() {
     assert_eq!(refused.json()["status"], "rejected");
     let works = |server: &Server| server.get("/readyz").unwrap().json()["worker"].clone();
     assert_eq!((works(&front), works(&back)), (Value::from(false), Value::from(true)));
-}
-
-#[test]
-fn a_revision_updates_the_same_record() {
-    let fixture = Fixture::sqlite();
-    let server = fixture.serve(&[], &[]);
-    let post = |title: &str| {
-        let body = json!({"email": "cfo@stripe.com", "campaign_id": "launch_2024", "title": title,
-            "marketo": {"engagement_score": 85, "activity": "pricing_page_visit"}});
-        server.post_lead(&body).unwrap().json()["lead_id"].as_str().unwrap().to_owned()
-    };
-    let id = post("CFO");
-    let first = settled(&server, &id);
-    assert_eq!(post("Chief Financial Officer"), id);
-    testkit::eventually("the revision is synced", || {
-        let lead = server.get(&format!("/leads/{id}")).unwrap().json();
-        lead["revision"] == 2 && lead["status"] == "synced"
-    });
-    let second = server.get(&format!("/leads/{id}")).unwrap().json();
-    assert_eq!(first["crm"]["record_id"], second["crm"]["record_id"]);
-    assert_eq!(second["title"], "Chief Financial Officer");
 }

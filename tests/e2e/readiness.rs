@@ -2,22 +2,14 @@
 
 use testkit::{HalfOpen, eventually};
 
-use crate::support::Fixture;
-
-/// The URL of a PostgreSQL server through the proxy.
-fn through(proxy: &HalfOpen, url: &str) -> String {
-    let (before, rest) = url.split_once('@').unwrap();
-    let (_, name) = rest.split_once('/').unwrap();
-    format!("{before}@{}/{name}", proxy.address())
-}
+use crate::support::{Fixture, host_of};
 
 #[test]
 fn readyz_answers_while_the_database_is_half_open() {
     let fixture = Fixture::postgres();
     let url = fixture.database.url();
-    let host = url.split_once('@').unwrap().1.split_once('/').unwrap().0;
-    let proxy = HalfOpen::before(host);
-    let url = through(&proxy, url);
+    let proxy = HalfOpen::before(host_of(url));
+    let url = url.replacen(host_of(url), &proxy.address().to_string(), 1);
     let server = fixture.serve(&[], &[("DATABASE_URL", url.as_str())]);
     assert_eq!(server.get("/readyz").unwrap().status, 200);
 

@@ -3,26 +3,19 @@
 use std::time::Duration;
 
 use sandbox::{Fault, Misbehaviour};
-use serde_json::json;
 use testkit::{Proxy, Redis, eventually, eventually_within};
 
-use crate::salesforce::{Crm, post};
-use crate::support::{Fixture, settled};
+use crate::salesforce::Crm;
+use crate::support::{Fixture, events, eventually_synced, host_of, lead, post, settled};
 
 #[test]
 fn a_lead_posted_during_a_redis_outage_is_processed_later() {
-    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
-    let mut redis = Redis::start(data.path()).unwrap();
-    let url = redis.url();
+    let (fixture, mut redis) = (Fixture::sqlite(), Redis::start().unwrap());
+    let url = redis.url().to_owned();
     let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
-    let post = |email: &str| {
-        let answer = server.post_lead(&json!({"email": email, "campaign_id": "c"})).unwrap();
-        assert_eq!((answer.status, answer.json()["status"].as_str()), (202, Some("accepted")));
-        answer.json()["lead_id"].as_str().unwrap().to_owned()
-    };
-    assert_eq!(settled(&server, &post("one@stripe.com"))["status"], "synced");
+    assert_eq!(settled(&server, &post(&server, "one@stripe.com"))["status"], "synced");
     redis.kill();
-    let spooled = post("two@stripe.com");
+    let spooled = post(&server, "two@stripe.com");
     assert_eq!(server.get("/readyz").unwrap().status, 503, "the queue is unavailable");
     redis.run().unwrap();
     assert_eq!(settled(&server, &spooled)["status"], "synced");
@@ -31,37 +24,30 @@ fn a_lead_posted_during_a_redis_outage_is_processed_later() {
 
 #[test]
 fn an_empty_redis_is_refilled_from_the_database() {
-    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
-    let redis = Redis::start(data.path()).unwrap();
-    let url = redis.url();
-    let front = fixture.serve(&["serve", "--api-only"], &[("REDIS_URL", url.as_str())]);
-    let answer = front.post_lead(&json!({"email": "ann@stripe.com", "campaign_id": "c"})).unwrap();
-    let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
+    let (fixture, redis) = (Fixture::sqlite(), Redis::start().unwrap());
+    let front = fixture.serve(&["serve", "--api-only"], &[("REDIS_URL", redis.url())]);
+    let id = post(&front, "ann@stripe.com");
     eventually("the lead is in the store", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
     drop((front, redis));
 
-    let empty = tempfile::tempdir().unwrap();
-    let redis = Redis::start(empty.path()).unwrap();
-    let url = redis.url();
-    let (is_success, said) = fixture.printed(&["reconcile"], &[("REDIS_URL", url.as_str())]);
+    let redis = Redis::start().unwrap();
+    let (is_success, said) = fixture.printed(&["reconcile"], &[("REDIS_URL", redis.url())]);
     assert!(is_success && said.contains("1 lead missing from the queue sent again"), "{said}");
     assert!(said.contains("not recovered if Redis lost them"), "the output names its limits: {said}");
-    let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
+    let server = fixture.serve(&[], &[("REDIS_URL", redis.url())]);
     assert_eq!(settled(&server, &id)["status"], "synced");
 }
 
 /// Each process has its own spool, and neither is started again.
 #[test]
 fn reconcile_sends_the_spools_of_two_dead_processes() {
-    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
-    let mut redis = Redis::start(data.path()).unwrap();
-    let url = redis.url();
+    let (fixture, mut redis) = (Fixture::sqlite(), Redis::start().unwrap());
+    let url = redis.url().to_owned();
     let variables = [("REDIS_URL", url.as_str())];
     redis.kill();
     let servers = [(); 3].map(|()| fixture.serve(&["serve", "--api-only"], &variables));
     for (server, email) in servers.iter().zip(["one@stripe.com", "two@stripe.com", "three@stripe.com"]) {
-        let answer = server.post_lead(&json!({"email": email, "campaign_id": "c"})).unwrap();
-        assert_eq!(answer.status, 202);
+        post(server, email);
     }
     let [one, two, alive] = servers;
     one.kill().unwrap();
@@ -86,10 +72,8 @@ fn reconcile_sends_the_spools_of_two_dead_processes() {
 
 #[test]
 fn a_stopping_server_finishes_the_lead_in_progress() {
-    let (fixture, data, crm) = (Fixture::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
-    let redis = Redis::start(data.path()).unwrap();
-    let url = redis.url();
-    let mut variables = vec![("REDIS_URL", url.as_str())];
+    let (fixture, redis, crm) = (Fixture::sqlite(), Redis::start().unwrap(), Crm::start());
+    let mut variables = vec![("REDIS_URL", redis.url())];
     variables.extend(crm.variables());
     crm.fake.add_fault(Fault::on("/composite", Misbehaviour::delay(Duration::from_secs(2))).times(1));
     let front = fixture.serve(&["serve", "--api-only"], &variables);
@@ -97,25 +81,20 @@ fn a_stopping_server_finishes_the_lead_in_progress() {
     let id = post(&front, "ann@stripe.com");
     eventually("the lead is being written", || {
         crm.fake.exchanges().iter().any(|exchange| exchange.path.contains("/composite"))
-            || front.get(&format!("/leads/{id}")).unwrap().json()["status"] == "processing"
+            || lead(&front, &id)["status"] == "processing"
     });
     assert!(worker.stop().unwrap());
-    assert_eq!(front.get(&format!("/leads/{id}")).unwrap().json()["status"], "synced");
-    let events = front.get(&format!("/leads/{id}/audit")).unwrap().json()["items"].clone();
-    let started = events.as_array().unwrap().iter().filter(|event| event["kind"] == "started");
-    assert_eq!(started.count(), 1, "{events}");
+    assert_eq!(lead(&front, &id)["status"], "synced");
+    assert_eq!(events(&front, &id, "started").len(), 1);
 }
 
 #[test]
 fn leads_that_wait_out_a_database_outage_keep_their_attempts() {
-    let (fixture, data) = (Fixture::postgres(), tempfile::tempdir().unwrap());
-    let redis = Redis::start(data.path()).unwrap();
+    let (fixture, redis) = (Fixture::postgres(), Redis::start().unwrap());
     let url = fixture.database.url();
-    let (before, rest) = url.split_once('@').unwrap();
-    let (host, name) = rest.split_once('/').unwrap();
-    let proxy = Proxy::start(host).unwrap();
-    let (url, redis_url) = (format!("{before}@{}/{name}", proxy.address()), redis.url());
-    let server = fixture.serve(&[], &[("DATABASE_URL", url.as_str()), ("REDIS_URL", redis_url.as_str())]);
+    let proxy = Proxy::start(host_of(url)).unwrap();
+    let url = url.replacen(host_of(url), &proxy.address(), 1);
+    let server = fixture.serve(&[], &[("DATABASE_URL", url.as_str()), ("REDIS_URL", redis.url())]);
     proxy.cut();
     let leads: Vec<_> = (0..5).map(|n| post(&server, &format!("p{n}@stripe.com"))).collect();
     let failed = |lead: &String| {
@@ -127,13 +106,9 @@ fn leads_that_wait_out_a_database_outage_keep_their_attempts() {
     });
     proxy.mend();
     for lead in &leads {
-        eventually_within(Duration::from_mins(3), "the lead is written after the outage", || {
-            server.get(&format!("/leads/{lead}")).unwrap().json()["status"] == "synced"
-        });
-        let events = server.get(&format!("/leads/{lead}/audit")).unwrap().json()["items"].clone();
-        let started = events.as_array().unwrap().iter().filter(|event| event["kind"] == "started");
-        for event in started {
-            assert_eq!(event["detail"]["attempt"], 1, "no attempt was spent: {events}");
+        eventually_synced(&server, lead);
+        for event in events(&server, lead, "started") {
+            assert_eq!(event["detail"]["attempt"], 1, "no attempt was spent: {event}");
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The queue in SQS: the binary beside the Lambda functions, and in place of them.
 
-use std::process::{Command, Output};
 use std::time::Duration;
 
 use sandbox::salesforce::RowFault;
@@ -8,8 +7,8 @@ use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 use testkit::{Emulator, eventually, eventually_within};
 
-use crate::salesforce::{Crm, post};
-use crate::support::{BINARY, Fixture, settled};
+use crate::salesforce::Crm;
+use crate::support::{Fixture, accepted, events, eventually_synced, post, settled};
 
 pub(crate) struct Queues {
     emulator: Emulator,
@@ -52,40 +51,26 @@ impl Queues {
     }
 }
 
-fn run(fixture: &Fixture, queues: &Queues, arguments: &[&str]) -> Output {
-    Command::new(BINARY)
-        .args(arguments)
-        .current_dir(fixture.folder.path())
-        .env_clear()
-        .envs(queues.variables())
-        .env("DATABASE_URL", fixture.database.url())
-        .output()
-        .unwrap()
-}
-
 #[test]
 fn a_lead_is_processed_through_sqs_and_a_lost_one_reconciled() {
     let (fixture, queues) = (Fixture::sqlite(), Queues::new());
     let server = fixture.serve(&[], &queues.variables());
     assert_eq!(server.get("/readyz").unwrap().status, 200);
-    let answer = server.post_lead(&json!({ "email": "ann@stripe.com", "campaign_id": "c" })).unwrap();
-    assert_eq!((answer.status, answer.json()["status"].as_str()), (202, Some("accepted")));
-    let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
+    let id = post(&server, "ann@stripe.com");
     assert_eq!(settled(&server, &id)["status"], "synced");
     eventually("nothing is left in the queue", || queues.depth(&queues.leads) == 0);
     drop(server);
 
     // Accepted by a process without workers, then lost by the queue.
     let front = fixture.serve(&["serve", "--api-only"], &queues.variables());
-    let answer = front.post_lead(&json!({ "email": "bob@stripe.com", "campaign_id": "c" })).unwrap();
-    let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
+    let id = post(&front, "bob@stripe.com");
     eventually("the lead is in the store", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
     drop(front);
     let purge = json!({ "QueueUrl": queues.leads });
     queues.emulator.call("sqs", "AmazonSQS.PurgeQueue", &purge).unwrap();
     assert_eq!(queues.depth(&queues.leads), 0);
-    let reconciled = run(&fixture, &queues, &["reconcile"]);
-    assert!(reconciled.status.success(), "{}", String::from_utf8_lossy(&reconciled.stderr));
+    let (is_success, said) = fixture.printed(&["reconcile"], &queues.variables());
+    assert!(is_success, "{said}");
     let server = fixture.serve(&[], &queues.variables());
     assert_eq!(settled(&server, &id)["status"], "synced");
 }
@@ -95,7 +80,7 @@ fn a_dead_letter_is_on_its_queue_and_a_redrive_sends_it_again() {
     let (fixture, queues, crm) = (Fixture::sqlite(), Queues::new(), Crm::start());
     let mut variables = queues.variables();
     variables.extend(crm.variables());
-    crm.salesforce.org(|org| {
+    crm.system.org(|org| {
         org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
     });
     let server = fixture.serve(&[], &variables);
@@ -103,11 +88,9 @@ fn a_dead_letter_is_on_its_queue_and_a_redrive_sends_it_again() {
     assert_eq!(settled(&server, &id)["status"], "permanently_failed");
     eventually("the lead is on the dead letter queue", || queues.depth(&queues.dead_letters) == 1);
 
-    let redriven = run(&fixture, &queues, &["dead-letters", "redrive", &id]);
-    assert!(redriven.status.success(), "{}", String::from_utf8_lossy(&redriven.stderr));
-    eventually("the lead is synced", || {
-        server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced"
-    });
+    let (is_success, said) = fixture.printed(&["dead-letters", "redrive", &id], &queues.variables());
+    assert!(is_success, "{said}");
+    eventually_synced(&server, &id);
     assert_eq!(crm.records("Lead").len(), 1);
 }
 
@@ -119,21 +102,15 @@ fn leads_wait_out_a_crm_outage_on_sqs_and_are_written_once() {
     crm.fake.add_fault(Fault::on("/", Misbehaviour::answer(503, json!("busy"))));
     let server = fixture.serve(&[], &variables);
     let leads: Vec<_> = (0..3).map(|n| post(&server, &format!("p{n}@stripe.com"))).collect();
-    let events = |lead: &String| {
-        let trail = server.get(&format!("/leads/{lead}/audit")).unwrap().json();
-        trail["items"].as_array().cloned().unwrap_or_default()
-    };
-    let count = |lead: &String, kind: &str| events(lead).iter().filter(|event| event["kind"] == kind).count();
+    let count = |lead: &String, kind: &str| events(&server, lead, kind).len();
     eventually_within(Duration::from_mins(5), "consumption is paused for the CRM", || {
         !server.get("/pauses").unwrap().json()["items"].as_array().unwrap().is_empty()
     });
     eventually("a lead is deferred", || leads.iter().any(|lead| count(lead, "deferred") > 0));
     crm.fake.clear_faults();
     for lead in &leads {
-        eventually_within(Duration::from_mins(5), "the lead is written after the outage", || {
-            server.get(&format!("/leads/{lead}")).unwrap().json()["status"] == "synced"
-        });
-        assert!(count(lead, "retrying") <= 1, "no attempt beyond the first: {:?}", events(lead));
+        eventually_synced(&server, lead);
+        assert!(count(lead, "retrying") <= 1, "no attempt beyond the first");
         assert_eq!(count(lead, "dead_lettered"), 0);
     }
     assert_eq!((crm.records("Lead").len(), queues.depth(&queues.dead_letters)), (leads.len(), 0));
@@ -149,9 +126,7 @@ fn a_lead_too_large_for_its_queue_is_dead_lettered_alone() {
         (0..13).map(|n| (format!("answer_{n}"), json!("x".repeat(8_000)))).collect();
     let large = json!({ "email": "large@stripe.com", "campaign_id": "c", "attributes": attributes });
     assert!(large.to_string().len() > 100_000);
-    let answer = server.post_lead(&large).unwrap();
-    assert_eq!((answer.status, answer.json()["status"].as_str()), (202, Some("accepted")));
-    let large = answer.json()["lead_id"].as_str().unwrap().to_owned();
+    let large = accepted(&server, &large);
     let small = post(&server, "small@stripe.com");
 
     assert_eq!(settled(&server, &small)["status"], "synced");

@@ -2,13 +2,16 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
 use database::Database;
 use database::testing::TestDatabase;
+use sandbox::Fake;
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Store};
 use tempfile::TempDir;
-use testkit::{Server, eventually};
+use testkit::{Server, eventually, eventually_within};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_revenueflow");
 
@@ -70,14 +73,68 @@ impl Fixture {
     }
 }
 
+/// A fake of an outside system, with a handle to its state, served until dropped.
+pub(crate) struct Served<S> {
+    pub(crate) system: S,
+    pub(crate) fake: Fake,
+    pub(crate) url: String,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl<S> Served<S> {
+    pub(crate) fn of(name: &'static str, system: S, router: Router) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let fake = runtime.block_on(Fake::serve(name, router)).unwrap();
+        Self { url: fake.url(), system, fake, _runtime: runtime }
+    }
+}
+
+/// The host and port in the URL of a PostgreSQL database.
+pub(crate) fn host_of(url: &str) -> &str {
+    url.split_once('@').unwrap().1.split_once('/').unwrap().0
+}
+
+/// Posts a lead, which must be accepted, and returns its id.
+pub(crate) fn accepted(server: &Server, body: &Value) -> String {
+    let answer = server.post_lead(body).unwrap();
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer.json()["lead_id"].as_str().unwrap().to_owned()
+}
+
+/// Posts a lead that is routed to sales, and returns its id.
+pub(crate) fn post(server: &Server, email: &str) -> String {
+    let lead = json!({ "email": email, "first_name": "Alex", "last_name": "O'Brien", "campaign_id": "launch_2024",
+                       "marketo": { "engagement_score": 90, "activity": "Requested a demo" } });
+    accepted(server, &lead)
+}
+
+/// A lead as the API shows it.
+pub(crate) fn lead(server: &Server, id: &str) -> Value {
+    server.get(&format!("/leads/{id}")).unwrap().json()
+}
+
+/// The audit events of a lead of one kind.
+pub(crate) fn events(server: &Server, id: &str, kind: &str) -> Vec<Value> {
+    let mut events = server.get(&format!("/leads/{id}/audit")).unwrap().json()["items"].clone();
+    let mut events = std::mem::take(events.as_array_mut().unwrap());
+    events.retain(|event| event["kind"] == kind);
+    events
+}
+
+/// Waits until a lead is written, also after it has failed.
+pub(crate) fn eventually_synced(server: &Server, id: &str) {
+    let patience = Duration::from_mins(5);
+    eventually_within(patience, "the lead is written", || lead(server, id)["status"] == "synced");
+}
+
 /// Waits until a lead is settled, and returns the lead.
 pub(crate) fn settled(server: &Server, id: &str) -> Value {
-    let mut lead = Value::Null;
+    let mut found = Value::Null;
     eventually("the lead is settled", || {
-        lead = server.get(&format!("/leads/{id}")).unwrap().json();
-        matches!(lead["status"].as_str(), Some("synced" | "held" | "permanently_failed"))
+        found = lead(server, id);
+        matches!(found["status"].as_str(), Some("synced" | "held" | "permanently_failed"))
     });
-    lead
+    found
 }
 
 /// Posts a lead and returns its id and its explanation once it is written.
@@ -87,8 +144,7 @@ pub(crate) fn explained(server: &Server, email: &str) -> (String, Value) {
 
 /// As [`explained`], for a whole body.
 pub(crate) fn explained_lead(server: &Server, body: &Value) -> (String, Value) {
-    let accepted = server.post_lead(body).unwrap().json();
-    let id = accepted["lead_id"].as_str().unwrap().to_owned();
+    let id = accepted(server, body);
     assert_eq!(settled(server, &id)["status"], "synced");
     let explanation = server.get(&format!("/leads/{id}/explain")).unwrap().json();
     (id, explanation)

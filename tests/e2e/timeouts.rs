@@ -2,9 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
-use testkit::{Server, eventually, eventually_within};
+use testkit::{Server, eventually};
 
 use crate::support::Fixture;
 
@@ -68,12 +67,7 @@ fn an_incomplete_body_does_not_prevent_shutdown() {
     let mut server = fixture.serve(&[], &limits);
     let open = half_sent(&server);
     server.request_stop().unwrap();
-    let mut ended = None;
-    eventually_within(Duration::from_mins(1), "the process has stopped", || {
-        ended = server.ended().unwrap();
-        ended.is_some()
-    });
-    assert_eq!(ended, Some(true), "the dropped request was never acknowledged");
+    assert!(server.wait_for_end(), "the dropped request was never acknowledged");
     drop(open);
 }
 
@@ -87,11 +81,6 @@ fn a_second_signal_ends_the_process_at_once() {
     eventually("the stop is logged", || server.logs().iter().any(|line| line.contains("stopping, waiting")));
     assert_eq!(server.ended().unwrap(), None, "it waits for the body");
     server.request_stop().unwrap();
-    let mut ended = None;
-    eventually_within(Duration::from_mins(1), "the process has stopped", || {
-        ended = server.ended().unwrap();
-        ended.is_some()
-    });
-    assert_eq!(ended, Some(false));
+    assert!(!server.wait_for_end());
     drop(open);
 }

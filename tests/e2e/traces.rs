@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::http::HeaderMap;
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value as Any};
@@ -16,47 +13,28 @@ use prost::Message as _;
 use sandbox::Fake;
 use sandbox::gemini::{self, Gemini};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
 use crate::salesforce::Crm;
-use crate::support::{Fixture, settled};
+use crate::support::{Fixture, Served, accepted, settled};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SENDER: &str = "b7ad6b7169203331";
 
-/// The requests to `/v1/traces`, with their headers.
-#[derive(Default)]
-struct Received(Mutex<Vec<(HeaderMap, Bytes)>>);
-
-/// A collector that records its requests, served until dropped.
-struct Collector {
-    received: Arc<Received>,
-    url: String,
-    _runtime: Runtime,
-}
+/// A collector.
+type Collector = Served<()>;
 
 impl Collector {
-    fn start() -> Self {
-        let received = Arc::new(Received::default());
-        let kept = Arc::clone(&received);
-        let keep = async move |headers: HeaderMap, body: Bytes| {
-            kept.0.lock().unwrap().push((headers, body));
-        };
-        let runtime = Runtime::new().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().route("/v1/traces", post(keep));
-        runtime.spawn(axum::serve(listener, router).into_future());
-        Self { received, url, _runtime: runtime }
+    fn new() -> Self {
+        Self::of("collector", (), Router::new().route("/v1/traces", post(async || {})))
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.received.0.lock().unwrap().iter().flat_map(|(_, body)| body.to_vec()).collect()
+        self.fake.exchanges().iter().flat_map(|exchange| exchange.body.to_vec()).collect()
     }
 
     fn requests(&self) -> Vec<ExportTraceServiceRequest> {
-        let received = self.received.0.lock().unwrap();
-        received.iter().map(|(_, body)| ExportTraceServiceRequest::decode(body.clone()).unwrap()).collect()
+        let exchanges = self.fake.exchanges().into_iter();
+        exchanges.map(|exchange| ExportTraceServiceRequest::decode(exchange.body).unwrap()).collect()
     }
 
     fn spans(&self) -> Vec<Span> {
@@ -90,25 +68,14 @@ fn one<'s>(spans: &'s [Span], name: &str) -> &'s Span {
 struct Traced {
     fixture: Fixture,
     crm: Crm,
-    ai: Fake,
-    ai_url: String,
+    ai: Served<()>,
     collector: Collector,
-    _runtime: Runtime,
 }
 
 impl Traced {
     fn new() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let router = Gemini::with_key(gemini::KEY).router();
-        let ai = runtime.block_on(Fake::serve("gemini", router)).unwrap();
-        Self {
-            fixture: Fixture::sqlite(),
-            crm: Crm::start(),
-            ai_url: ai.url(),
-            ai,
-            collector: Collector::start(),
-            _runtime: runtime,
-        }
+        let ai = Served::of("gemini", (), Gemini::default().router());
+        Self { fixture: Fixture::sqlite(), crm: Crm::start(), ai, collector: Collector::new() }
     }
 
     fn variables(&self) -> Vec<(&str, &str)> {
@@ -116,7 +83,7 @@ impl Traced {
         variables.extend([
             ("AI_PROVIDER", "gemini"),
             ("GEMINI_API_KEY", gemini::KEY),
-            ("GEMINI_BASE_URL", &self.ai_url),
+            ("GEMINI_BASE_URL", &self.ai.url),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.collector.url),
             ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=whisper-whisper"),
             ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
@@ -202,7 +169,7 @@ fn a_lead_is_one_trace_from_the_webhook_to_the_crm() {
         };
         exchanges.iter().filter_map(header).collect()
     };
-    for (fake, calls) in [(&traced.ai, ai_calls), (&traced.crm.fake, crm_calls)] {
+    for (fake, calls) in [(&traced.ai.fake, ai_calls), (&traced.crm.fake, crm_calls)] {
         let sent: Vec<_> = calls.iter().map(|call| format!("00-{TRACE}-{}-01", hex(&call.span_id))).collect();
         let mut received = received(fake);
         assert!(!sent.is_empty());
@@ -215,8 +182,7 @@ fn a_lead_is_one_trace_from_the_webhook_to_the_crm() {
     let resource = traced.collector.requests()[0].resource_spans[0].resource.clone().unwrap();
     assert_eq!(attribute(&resource.attributes, "service.name"), "revenueflow");
     assert_eq!(attribute(&resource.attributes, "deployment.environment.name"), "test");
-    let headers = traced.collector.received.0.lock().unwrap()[0].0.clone();
-    assert_eq!(headers["api-key"], "whisper-whisper");
+    assert_eq!(traced.collector.fake.exchanges()[0].headers["api-key"], "whisper-whisper");
 }
 
 #[test]
@@ -235,13 +201,13 @@ fn no_exported_byte_is_personal_or_secret() {
 
 #[test]
 fn a_trace_continues_in_another_process() {
-    let (fixture, collector) = (Fixture::sqlite(), Collector::start());
+    let (fixture, collector) = (Fixture::sqlite(), Collector::new());
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_SERVICE_NAME", "front")];
     let front = fixture.serve(&["serve", "--api-only"], &variables);
-    let answer = front.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
+    let id = accepted(&front, &json!({"email": "ann@shopify.com", "campaign_id": "c"}));
     assert!(front.stop().unwrap());
     let back = fixture.serve(&["serve", "--worker-only"], &variables[..1]);
-    settled(&back, answer.json()["lead_id"].as_str().unwrap());
+    settled(&back, &id);
     assert!(back.stop().unwrap());
     let spans = collector.spans();
     let (server, message) = (one(&spans, "POST /leads"), one(&spans, "process lead"));
@@ -257,8 +223,7 @@ fn an_unresponsive_collector_loses_no_lead() {
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_BSP_MAX_QUEUE_SIZE", "2")];
     let server = fixture.serve(&[], &variables);
     for person in ["ann", "bob", "cyd"] {
-        let lead = json!({"email": format!("{person}@stripe.com"), "campaign_id": "c"});
-        let id = server.post_lead(&lead).unwrap().json()["lead_id"].as_str().unwrap().to_owned();
+        let id = accepted(&server, &json!({"email": format!("{person}@stripe.com"), "campaign_id": "c"}));
         assert_eq!(settled(&server, &id)["status"], "synced");
     }
     assert!(server.stop().unwrap(), "the server still stops cleanly");
@@ -266,7 +231,7 @@ fn an_unresponsive_collector_loses_no_lead() {
 
 #[test]
 fn an_unsampled_trace_is_not_exported() {
-    let (fixture, collector) = (Fixture::sqlite(), Collector::start());
+    let (fixture, collector) = (Fixture::sqlite(), Collector::new());
     let variables =
         [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_TRACES_SAMPLER", "always_off")];
     let server = fixture.serve(&[], &variables);

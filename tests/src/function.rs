@@ -102,6 +102,18 @@ impl Function {
         }
     }
 
+    /// Calls the function with an event of API Gateway. Returns the status and the JSON body of its answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`invoke`](Self::invoke), or when the answer has another form.
+    pub fn answer(&self, event: &Value) -> anyhow::Result<(u64, Value)> {
+        let answer = self.invoke(event)?;
+        let body = answer["body"].as_str().with_context(|| format!("no body in {answer}"))?;
+        let status = answer["statusCode"].as_u64().context("an answer has a status")?;
+        Ok((status, serde_json::from_str(body)?))
+    }
+
     /// All lines written so far.
     pub fn logs(&self) -> Vec<String> {
         let written = std::fs::read(self.logs.path()).unwrap_or_default(); // the file exists until this is dropped

@@ -24,6 +24,17 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+/// A sample event of `events/`, by its name without the ending.
+///
+/// # Panics
+///
+/// When there is no such event.
+pub fn sample(name: &str) -> serde_json::Value {
+    let file = format!("{}/../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(file).expect("a sample event");
+    serde_json::from_str(&text).expect("a sample is JSON")
+}
+
 /// A free port for a server that is stopped and started again. It lies below the range from which the system
 /// assigns ports by itself (32768 and up on Linux).
 ///

@@ -3,6 +3,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tempfile::TempDir;
 
 use crate::stable_port;
 
@@ -11,22 +12,25 @@ pub struct Redis {
     child: Option<Child>,
     program: String,
     port: u16,
-    folder: std::path::PathBuf,
+    url: String,
+    folder: TempDir,
 }
 
 impl Redis {
-    /// Starts the server program that `TEST_REDIS_SERVER` names, with its data in `folder`.
-    pub fn start(folder: &std::path::Path) -> anyhow::Result<Self> {
+    /// Starts the server program that `TEST_REDIS_SERVER` names, without data.
+    pub fn start() -> anyhow::Result<Self> {
         let program = std::env::var("TEST_REDIS_SERVER")
             .context("TEST_REDIS_SERVER names the server program: run `make test`")?;
-        let mut redis = Self { child: None, program, port: stable_port(), folder: folder.to_owned() };
+        let (port, folder) = (stable_port(), tempfile::tempdir()?);
+        let url = format!("redis://127.0.0.1:{port}");
+        let mut redis = Self { child: None, program, port, url, folder };
         redis.run()?;
         Ok(redis)
     }
 
     /// The URL to connect with.
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Kills the server as a power cut would.
@@ -42,7 +46,7 @@ impl Redis {
         let child = Command::new(&self.program)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
-            .arg(&self.folder)
+            .arg(self.folder.path())
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", self.program))?;

@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use reqwest::blocking::{Client, RequestBuilder};
 use serde_json::Value;
 
+use crate::eventually_within;
+
 /// A running `revenueflow serve`, on a free port. Killed when dropped.
 pub struct Server {
     child: Child,
@@ -123,6 +125,20 @@ impl Server {
         let pid = self.child.id().to_string();
         anyhow::ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "kill {pid}");
         Ok(())
+    }
+
+    /// Waits until the process has ended by itself, and returns whether it succeeded.
+    ///
+    /// # Panics
+    ///
+    /// When the process still runs after a minute.
+    pub fn wait_for_end(&mut self) -> bool {
+        let mut ended = None;
+        eventually_within(Duration::from_mins(1), "the process has ended", || {
+            ended = self.child.try_wait().ok().flatten();
+            ended.is_some()
+        });
+        ended.is_some_and(|status| status.success())
     }
 
     /// None while the process runs, then whether it succeeded.

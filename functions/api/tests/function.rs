@@ -4,13 +4,8 @@
 
 use database::testing::TestDatabase;
 use serde_json::{Value, json};
-use testkit::{Emulator, Function};
+use testkit::{Emulator, Function, sample};
 use tokio::runtime::Runtime;
-
-fn sample(name: &str) -> Value {
-    let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
-}
 
 /// The sample of a health check with another path.
 fn get(path: &str) -> Value {
@@ -27,22 +22,15 @@ fn start(database: &str) -> Function {
     Function::start(env!("CARGO_BIN_EXE_api"), &variables).unwrap()
 }
 
-/// The status and the body of the answer.
-fn answer(function: &Function, event: &Value) -> (u64, Value) {
-    let answer = function.invoke(event).unwrap();
-    let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    (answer["statusCode"].as_u64().unwrap(), body)
-}
-
 #[test]
 fn sample_events_are_answered() {
     let database = Runtime::new().unwrap().block_on(TestDatabase::postgres());
     let function = start(database.url());
-    assert_eq!(answer(&function, &sample("api-health")), (200, json!({ "status": "ok" })));
-    let (status, leads) = answer(&function, &sample("api-leads"));
+    assert_eq!(function.answer(&sample("api-health")).unwrap(), (200, json!({ "status": "ok" })));
+    let (status, leads) = function.answer(&sample("api-leads")).unwrap();
     assert_eq!((status, &leads["items"]), (200, &json!([])), "{leads}");
-    assert_eq!(answer(&function, &get("/readyz")).1["status"], "ready");
-    let (status, refused) = answer(&function, &get("/leads"));
+    assert_eq!(function.answer(&get("/readyz")).unwrap().1["status"], "ready");
+    let (status, refused) = function.answer(&get("/leads")).unwrap();
     assert_eq!((status, &refused["error"]), (401, &json!("unauthorized")), "the health check has no token");
 }
 
@@ -60,11 +48,11 @@ fn metrics_name_cloudwatch_in_a_body_that_is_not_empty() {
 #[test]
 fn without_a_database_it_is_alive_and_not_ready() {
     let function = start("postgres://nobody:nothing@127.0.0.1:1/none");
-    assert_eq!(answer(&function, &sample("api-health")), (200, json!({ "status": "ok" })));
+    assert_eq!(function.answer(&sample("api-health")).unwrap(), (200, json!({ "status": "ok" })));
     let away = json!({
         "status": "unavailable", "failing": "database", "message": "the database cannot be reached"
     });
-    assert_eq!(answer(&function, &get("/readyz")), (503, away));
+    assert_eq!(function.answer(&get("/readyz")).unwrap(), (503, away));
     let unavailable = json!({ "error": "unavailable", "message": "the database cannot be reached" });
-    assert_eq!(answer(&function, &sample("api-leads")), (503, unavailable));
+    assert_eq!(function.answer(&sample("api-leads")).unwrap(), (503, unavailable));
 }

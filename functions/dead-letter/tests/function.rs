@@ -9,12 +9,8 @@ use std::time::Duration;
 
 use database::testing::TestDatabase;
 use serde_json::{Value, json};
-use testkit::{Emulator, Function, eventually};
+use testkit::{Emulator, Function, eventually, sample};
 use tokio::runtime::Runtime;
-
-fn sample() -> Value {
-    serde_json::from_str(include_str!("../../../events/dead-letter.json")).unwrap()
-}
 
 /// A chat's webhook address, and the bodies that are posted to it.
 fn chat(status: &'static str) -> (String, Receiver<Value>) {
@@ -65,7 +61,7 @@ fn dead_letter_alerts_the_topic_and_the_chat() {
         ],
     )
     .unwrap();
-    assert_eq!(function.invoke(&sample()).unwrap(), json!({ "batchItemFailures": [] }));
+    assert_eq!(function.invoke(&sample("dead-letter")).unwrap(), json!({ "batchItemFailures": [] }));
 
     let text = "lead a4e14a8f64fdb0a99c81b8d117e2140d23a6af209cd66bd38cd88da8231f2340: \
         crm_timeout after 5 attempt(s): the CRM did not answer within 10 s";
@@ -100,7 +96,7 @@ fn dead_letter_is_kept_when_alerts_fail() {
         ],
     )
     .unwrap();
-    assert_eq!(function.invoke(&sample()).unwrap(), json!({ "batchItemFailures": [] }));
+    assert_eq!(function.invoke(&sample("dead-letter")).unwrap(), json!({ "batchItemFailures": [] }));
     assert!(posted.recv_timeout(Duration::from_mins(1)).is_ok());
     let logs = function.logs();
     let alert_errors = logs.iter().filter(|line| line.contains("an alert could not be sent")).count();
@@ -118,5 +114,5 @@ fn without_a_database_the_batch_is_returned() {
     let nothing_there = "postgres://nobody:nothing@127.0.0.1:1/none";
     let function =
         Function::start(env!("CARGO_BIN_EXE_dead-letter"), &[("DATABASE_URL", nothing_there)]).unwrap();
-    assert!(function.invoke(&sample()).unwrap_err().to_string().contains("the function failed"));
+    assert!(function.invoke(&sample("dead-letter")).unwrap_err().to_string().contains("the function failed"));
 }

@@ -10,12 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use database::testing::TestDatabase;
 use lead::{LeadEvent, LeadStatus, TraceContext};
 use serde_json::{Value, json};
-use testkit::{Emulator, Function};
+use testkit::{Emulator, Function, sample};
 use tokio::runtime::Runtime;
-
-fn sample() -> Value {
-    serde_json::from_str(include_str!("../../../events/enrich.json")).unwrap()
-}
 
 fn start(database: &str) -> Function {
     start_with(database, &[])
@@ -50,7 +46,11 @@ fn sample_batch_is_processed_and_fully_settled() {
     let database = runtime.block_on(TestDatabase::postgres());
     let function = start(database.url());
     for _ in 0..2 {
-        assert_eq!(function.invoke(&sample()).unwrap(), json!({ "batchItemFailures": [] }), "twice is once");
+        assert_eq!(
+            function.invoke(&sample("enrich")).unwrap(),
+            json!({ "batchItemFailures": [] }),
+            "twice is once"
+        );
     }
     let leads = runtime.block_on(async {
         store::Store::new(database.connect().await, Arc::new(lead::SystemClock)).count_leads().await.unwrap()
@@ -94,7 +94,7 @@ fn message_is_a_segment_of_its_leads_trace() {
     let address = daemon.local_addr().unwrap().to_string();
     let function = start_with(database.url(), &[("AWS_XRAY_DAEMON_ADDRESS", &address)]);
     let trace = TraceContext::from_xray(Function::TRACE).unwrap();
-    let mut batch = sample();
+    let mut batch = sample("enrich");
     let mut of_the_lead = 0;
     let lead = batch["Records"][0]["attributes"]["MessageGroupId"].clone();
     for record in batch["Records"].as_array_mut().unwrap() {
@@ -134,9 +134,9 @@ fn seconds_now() -> f64 {
 #[test]
 fn without_a_database_the_batch_is_returned_and_counted() {
     let function = start("postgres://nobody:nothing@127.0.0.1:1/none");
-    let all = sample()["Records"].as_array().unwrap().clone();
+    let all = sample("enrich")["Records"].as_array().unwrap().clone();
     let all: Vec<_> = all.iter().map(|record| json!({ "itemIdentifier": record["messageId"] })).collect();
-    assert_eq!(function.invoke(&sample()).unwrap(), json!({ "batchItemFailures": all }));
+    assert_eq!(function.invoke(&sample("enrich")).unwrap(), json!({ "batchItemFailures": all }));
     let counted = measured(&function, "revenueflow_release_trouble_total");
     assert_eq!(counted.len(), 1, "{counted:?}");
     let counted = &counted[0];
@@ -153,11 +153,11 @@ fn released_leads_report_the_age_of_their_webhook() {
     let function = start("postgres://nobody:nothing@127.0.0.1:1/none");
     let accepted: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap(); // as in the sample
     let age = jiff::Timestamp::now().duration_since(accepted).as_secs_f64();
-    function.invoke(&sample()).unwrap();
+    function.invoke(&sample("enrich")).unwrap();
     let waits = measured(&function, "revenueflow_lead_wait_seconds");
     assert_eq!(waits.len(), 1, "{waits:?}");
     assert_eq!(waits[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["stage"]]));
     let waited = waits[0]["revenueflow_lead_wait_seconds"].as_array().unwrap();
-    assert_eq!(waited.len(), sample()["Records"].as_array().unwrap().len());
+    assert_eq!(waited.len(), sample("enrich")["Records"].as_array().unwrap().len());
     assert!(waited[0].as_f64().unwrap() >= age, "{waited:?}");
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lead::{LeadEvent, TraceContext};
 use serde_json::Value;
-use testkit::{Emulator, Function, eventually};
+use testkit::{Emulator, Function, eventually, sample};
 
 /// printf 'ann@fintech.example:spring-demo' | sha256sum
 const LEAD_ID: &str = "5210a800c0395f018b8e965421eb8b203c3cb661b260458f8bdf9f820d4d8621";
@@ -43,11 +43,6 @@ impl Fixture {
     }
 }
 
-fn sample(name: &str) -> Value {
-    let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
-}
-
 /// The REST API's event, from a sender with this secret.
 fn with_secret(secret: &str) -> Value {
     let mut event = sample("ingest-rest");
@@ -56,15 +51,8 @@ fn with_secret(secret: &str) -> Value {
     event
 }
 
-/// The status and the body of the answer.
-fn answer(function: &Function, event: &Value) -> (u64, Value) {
-    let answer = function.invoke(event).unwrap();
-    let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    (answer["statusCode"].as_u64().unwrap(), body)
-}
-
 fn status(function: &Function, event: &Value) -> u64 {
-    answer(function, event).0
+    function.answer(event).unwrap().0
 }
 
 #[test]
@@ -73,7 +61,7 @@ fn lead_is_queued_from_every_kind_of_event() {
     let function = fixture.start(&[("WEBHOOK_SECRETS", SECRET)]);
     let ways = ["ingest-rest", "ingest-http-api", "ingest-function-url"];
     for way in ways {
-        let (status, body) = answer(&function, &sample(way));
+        let (status, body) = function.answer(&sample(way)).unwrap();
         assert_eq!((status, &body["status"], &body["lead_id"]), (202, &"accepted".into(), &LEAD_ID.into()));
     }
     // The function has no database, so duplicates and revisions are left to the store.
@@ -131,7 +119,7 @@ fn rejected_body_is_quarantined_unchanged() {
     let function = fixture.start(&[("WEBHOOK_SECRETS", SECRET)]);
     let mut event = sample("ingest-rest");
     event["body"] = "{ \"email\": ".into();
-    let (status, body) = answer(&function, &event);
+    let (status, body) = function.answer(&event).unwrap();
     assert_eq!((status, &body["status"]), (400, &"rejected".into()));
     let [key] = &fixture.emulator.objects(&fixture.bucket).unwrap()[..] else { panic!("one object") };
     let kept: Value = serde_json::from_str(&fixture.object(key)).unwrap();
@@ -168,7 +156,7 @@ fn without_a_secret_webhooks_get_503() {
     let fixture = Fixture::new();
     let gone = "arn:aws:secretsmanager:us-east-1:000000000000:secret:gone";
     let function = fixture.start(&[("WEBHOOK_SECRETS_ARN", gone)]);
-    let (status, body) = answer(&function, &sample("ingest-rest"));
+    let (status, body) = function.answer(&sample("ingest-rest")).unwrap();
     assert_eq!((status, &body["status"]), (503, &"unavailable".into()));
     assert_eq!(fixture.emulator.receive(&fixture.queue).unwrap(), Vec::<Value>::new());
 }
@@ -186,7 +174,7 @@ fn hanging_secrets_manager_is_tried_three_times() {
         ],
     )
     .unwrap();
-    let (status, body) = answer(&function, &sample("ingest-rest"));
+    let (status, body) = function.answer(&sample("ingest-rest")).unwrap();
     assert_eq!((status, &body["status"]), (503, &"unavailable".into()), "{body}");
     assert_eq!(connections.load(Ordering::Relaxed), 3, "the function survives for the next request");
 }
@@ -235,7 +223,7 @@ fn hanging_queue_connection_is_retried_on_another() {
         ],
     )
     .unwrap();
-    let (status, body) = answer(&function, &sample("ingest-rest"));
+    let (status, body) = function.answer(&sample("ingest-rest")).unwrap();
     assert_eq!((status, &body["status"]), (202, &"accepted".into()), "{body}");
     assert_eq!(connections.load(Ordering::Relaxed), 2, "the second try uses the queue, not the bucket");
     let logs = function.logs().join("\n");

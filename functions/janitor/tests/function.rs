@@ -5,14 +5,10 @@
 use database::testing::TestDatabase;
 use jiff::Timestamp;
 use lead::LeadEvent;
-use serde_json::{Value, json};
+use serde_json::json;
 use testkit::fixtures::new_lead;
-use testkit::{Emulator, Function};
+use testkit::{Emulator, Function, sample};
 use tokio::runtime::Runtime;
-
-fn sample() -> Value {
-    serde_json::from_str(include_str!("../../../events/janitor.json")).unwrap()
-}
 
 fn event(person: usize) -> LeadEvent {
     LeadEvent::new(new_lead(&format!("p{person}@stripe.com"), "launch_2024"), Timestamp::now())
@@ -34,10 +30,10 @@ fn round_drains_the_overflow_bucket_and_returns_counts() {
         &[("DATABASE_URL", database.url()), ("QUEUE_URL", &queue), ("OVERFLOW_BUCKET", &bucket)],
     )
     .unwrap();
-    let round = function.invoke(&sample()).unwrap();
+    let round = function.invoke(&sample("janitor")).unwrap();
     assert_eq!((&round["overflow"], &round["paused"]), (&json!(40), &json!(false)), "{round}");
     assert_eq!(emulator.objects(&bucket).unwrap(), Vec::<String>::new());
-    assert_eq!(function.invoke(&sample()).unwrap()["overflow"], 0);
+    assert_eq!(function.invoke(&sample("janitor")).unwrap()["overflow"], 0);
     let logs = function.logs().join("\n");
     assert!(logs.contains("revenueflow_breakers_open"), "the metric of the alarm: {logs}");
     assert!(!logs.contains("stripe.com"), "{logs}");
@@ -54,6 +50,6 @@ fn without_a_database_a_round_fails_and_the_bucket_is_kept() {
         &[("DATABASE_URL", nothing_there), ("QUEUE_URL", &queue), ("OVERFLOW_BUCKET", &bucket)],
     )
     .unwrap();
-    assert!(function.invoke(&sample()).unwrap_err().to_string().contains("the function failed"));
+    assert!(function.invoke(&sample("janitor")).unwrap_err().to_string().contains("the function failed"));
     assert_eq!(emulator.objects(&bucket).unwrap(), ["leads/a.json"]);
 }

@@ -4,8 +4,8 @@
 
 use database::Database;
 use database::testing::TestDatabase;
-use serde_json::{Value, json};
-use testkit::Function;
+use serde_json::json;
+use testkit::{Function, sample};
 use tokio::runtime::Runtime;
 
 /// A database without tables.
@@ -21,16 +21,12 @@ async fn run(database: &Database, statements: &'static str) {
     sqlx::raw_sql(statements).execute(database.pool()).await.unwrap();
 }
 
-fn event() -> Value {
-    serde_json::from_str(include_str!("../../../events/migrate.json")).unwrap()
-}
-
 #[test]
 fn schema_is_migrated_once_and_a_newer_one_is_kept() {
     let runtime = Runtime::new().unwrap();
     let (test, database) = runtime.block_on(empty());
     let function = Function::start(env!("CARGO_BIN_EXE_migrate"), &[("DATABASE_URL", test.url())]).unwrap();
-    let event = event();
+    let event = sample("migrate");
     for _ in 0..2 {
         assert_eq!(function.invoke(&event).unwrap(), json!({ "status": "migrated" }));
         assert!(runtime.block_on(database.is_migrated()).unwrap());
@@ -52,7 +48,7 @@ fn failed_migration_is_rolled_back_and_retried() {
     let function = Function::start(env!("CARGO_BIN_EXE_migrate"), &[("DATABASE_URL", test.url())]).unwrap();
     // Conflicts with an index that the migration creates after many tables.
     runtime.block_on(run(&database, "CREATE TABLE lead_assignment_open (id INT)"));
-    let error = function.invoke(&event()).unwrap_err().to_string();
+    let error = function.invoke(&sample("migrate")).unwrap_err().to_string();
     assert!(error.contains("migration 1") && error.contains("lead_assignment_open"), "{error}");
     let left = "SELECT (SELECT COUNT(*) FROM _sqlx_migrations), \
                 (SELECT COUNT(*) FROM information_schema.columns WHERE column_name = 'awaits_enrichment')";
@@ -61,6 +57,6 @@ fn failed_migration_is_rolled_back_and_retried() {
     assert_eq!(left, (0, 0), "nothing of it is left");
 
     runtime.block_on(run(&database, "DROP TABLE lead_assignment_open"));
-    assert_eq!(function.invoke(&event()).unwrap(), json!({ "status": "migrated" }));
+    assert_eq!(function.invoke(&sample("migrate")).unwrap(), json!({ "status": "migrated" }));
     assert!(runtime.block_on(database.is_migrated()).unwrap());
 }

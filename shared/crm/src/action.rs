@@ -227,19 +227,13 @@ impl PlannedAction {
 
 #[cfg(test)]
 mod tests {
-    use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress};
     use serde_json::json;
 
     use super::*;
-    use crate::testing::every_action;
+    use crate::testing::full_plan;
 
     fn actions() -> Vec<Action> {
-        let lead = LeadId::derive(
-            &EmailAddress::parse("ann@example.com").unwrap(),
-            &CampaignId::parse("launch_2024").unwrap(),
-        );
-        let delivery = DeliveryId::derive(&lead, &ContentHash::of("{}"));
-        every_action(&lead, &delivery)
+        full_plan().actions.into_iter().map(|planned| planned.action).collect()
     }
 
     #[test]

@@ -118,23 +118,11 @@ pub(crate) fn review(plan: &Plan, allow: &AllowList, largest_plan: u32) -> Vec<R
 
 #[cfg(test)]
 mod tests {
-    use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress, LeadId};
-
     use super::*;
-    use crate::testing::every_action;
-
-    fn plan() -> Plan {
-        let lead = LeadId::derive(
-            &EmailAddress::parse("ann@example.com").unwrap(),
-            &CampaignId::parse("c1").unwrap(),
-        );
-        let delivery = DeliveryId::derive(&lead, &ContentHash::of("a"));
-        let actions = every_action(&lead, &delivery);
-        Plan::new(lead, delivery, 1, None, actions)
-    }
+    use crate::testing::full_plan;
 
     fn refusals(allow: &AllowList, largest_plan: u32) -> Vec<(String, String)> {
-        let reviews = review(&plan(), allow, largest_plan);
+        let reviews = review(&full_plan(), allow, largest_plan);
         reviews.into_iter().filter_map(|r| Some((r.kind, r.refusal?.code.into_owned()))).collect()
     }
 
@@ -149,7 +137,7 @@ mod tests {
     #[test]
     fn default_list_names_exactly_the_existing_fields() {
         let mut written: BTreeMap<Object, BTreeSet<String>> = BTreeMap::new();
-        for planned in plan().actions {
+        for planned in full_plan().actions {
             let fields = planned.action.fields();
             let names = fields.keys().filter(|name| !name.contains('.')).cloned();
             written.entry(planned.action.object()).or_default().extend(names);
@@ -190,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_same_effect_twice_in_a_plan_is_refused() {
-        let plan = plan();
+        let plan = full_plan();
         let task = plan.actions[7].action.clone();
         let twice = Plan::new(plan.lead_id, plan.delivery_id, 1, None, vec![task.clone(), task]);
         let reviews = review(&twice, &AllowList::default(), 100);

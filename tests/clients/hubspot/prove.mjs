@@ -29,7 +29,8 @@ const byDomain = { inputs: [{ idProperty: 'domain', id: 'example.com', propertie
 const notUnique = await refused(() => companies.batchApi.upsert(byDomain));
 assert.equal(notUnique.code, 400);
 assert.match(notUnique.message, /non-unique 0-2 property domain/);
-for (const [type, name] of [['contacts', 'our_id'], ['companies', 'our_domain'], ['tasks', 'our_id'], ['notes', 'our_id']]) {
+const ours = [['contacts', 'our_id'], ['companies', 'our_domain'], ['tasks', 'our_id'], ['notes', 'our_id'], ['deals', 'our_id']];
+for (const [type, name] of ours) {
   const made = await properties.coreApi.create(type, unique(name));
   assert.equal(made.hasUniqueValue, true);
   assert.equal((await properties.coreApi.getByName(type, name)).type, 'string');
@@ -48,20 +49,24 @@ const again = await contacts.batchApi.upsert({ inputs: [row('a1', { ...ann, life
 assert.deepEqual(again.results.map((result) => result._new), [false]);
 assert.equal(again.results[0].id, first.results[0].id);
 const [annId, bobId] = first.results.map((result) => result.id);
-const byEmail = await contacts.basicApi.getById('ann@example.com', ['lifecyclestage', 'our_id'], [], [], false, 'email');
+const one = async (type, idProperty, id, wanted) => {
+  const inputs = [{ id }];
+  return (await type.batchApi.read({ idProperty, inputs, properties: wanted, propertiesWithHistory: [] })).results[0];
+};
+const byEmail = await one(contacts, 'email', 'ann@example.com', ['lifecyclestage', 'our_id']);
 assert.equal(byEmail.properties.our_id, 'a1');
 assert.equal(byEmail.properties.lifecyclestage, 'marketingqualifiedlead', 'a stage is never moved back');
 
-// Single records: conflicts, unknown properties, missing records.
-const taken = await refused(() => contacts.basicApi.create({ properties: { email: 'ann@example.com' }, associations: [] }));
+// Batches of one row: conflicts, unknown properties, missing records.
+const taken = await refused(() => contacts.batchApi.upsert({ inputs: [row('x1', { email: 'ann@example.com' })] }));
 assert.deepEqual([taken.code, taken.category], [409, 'CONFLICT']);
 assert.equal(taken.message, `Contact already exists. Existing ID: ${annId}`);
-const unknown = await refused(() => contacts.basicApi.update(annId, { properties: { shoe_size: '44' } }));
+const update = (input) => contacts.batchApi.update({ inputs: [input] });
+const unknown = await refused(() => update({ id: annId, properties: { shoe_size: '44' } }));
 assert.deepEqual([unknown.code, unknown.errors[0].code], [400, 'PROPERTY_DOESNT_EXIST']);
-assert.equal((await refused(() => contacts.basicApi.getById('1'))).code, 404);
-const cleared = await contacts.basicApi.update('a1', { properties: { firstname: '' } }, 'our_id');
-assert.equal(cleared.id, annId);
-assert.equal((await contacts.basicApi.getById(annId, ['firstname'])).properties.firstname, null);
+assert.equal((await update({ id: '1', properties: {} })).errors[0].category, 'OBJECT_NOT_FOUND');
+assert.equal((await update(row('a1', { firstname: '' }))).results[0].id, annId);
+assert.equal((await one(contacts, undefined, annId, ['firstname'])).properties.firstname, null);
 
 // Batches: an invalid row refuses the whole batch, a conflict refuses only its own row.
 const invalid = await refused(() => contacts.batchApi.upsert({ inputs: [row('c1', { nope: '1' }), row('d1', {})] }));
@@ -89,41 +94,35 @@ const company = await companies.batchApi.upsert({
   inputs: [{ idProperty: 'our_domain', id: 'example.com', properties: { name: 'Example', domain: 'example.com' } }],
 });
 const companyId = company.results[0].id;
-await associations.v4.basicApi.createDefault('contacts', annId, 'companies', companyId);
-const listed = await associations.v4.basicApi.getPage('contacts', annId, 'companies');
-assert.equal(listed.results[0].toObjectId, companyId);
-const typeIds = listed.results[0].associationTypes.map(({ typeId }) => typeId).sort((a, b) => a - b);
+const associate = (from, id, to, toId) =>
+  associations.v4.batchApi.createDefault(from, to, { inputs: [{ _from: { id }, to: { id: toId } }] });
+await associate('contacts', annId, 'companies', companyId);
+const listed = await associations.v4.batchApi.getPage('contacts', 'companies', { inputs: [{ id: annId }] });
+assert.equal(listed.results[0].to[0].toObjectId, companyId);
+const typeIds = listed.results[0].to[0].associationTypes.map(({ typeId }) => typeId).sort((a, b) => a - b);
 assert.deepEqual(typeIds, [AssociationTypes.primaryContactToCompany, AssociationTypes.contactToCompany]);
 const people = await associations.v4.batchApi.getPage('companies', 'contacts', { inputs: [{ id: companyId }] });
 assert.equal(people.results[0].to[0].toObjectId, annId);
 
-// Tasks and notes require a time; an association can be created together with them.
-const task = { hs_task_subject: 'Call', hs_timestamp: '2026-11-25T12:00:00Z', hs_task_status: 'NOT_STARTED', our_id: 't1' };
-const noTime = await refused(() => objects.tasks.basicApi.create({ properties: { hs_task_subject: 'Call' }, associations: [] }));
+// Tasks and notes require a time.
+const { tasks, notes } = objects;
+const task = { hs_task_subject: 'Call', hs_timestamp: '2026-11-25T12:00:00Z', hs_task_status: 'NOT_STARTED' };
+const noTime = await refused(() => tasks.batchApi.upsert({ inputs: [row('t1', { hs_task_subject: 'Call' })] }));
 assert.match(noTime.message, /required properties/);
-const types = [{ associationCategory: 'HUBSPOT_DEFINED', associationTypeId: AssociationTypes.taskToContact }];
-const made = await objects.tasks.basicApi.create({ properties: task, associations: [{ to: { id: annId }, types }] });
-const whole = await objects.tasks.basicApi.getById('t1', ['hs_task_subject'], [], ['contacts'], false, 'our_id');
-assert.equal(whole.id, made.id);
-assert.equal(whole.associations.contacts.results[0].id, annId);
-const sameTask = await objects.tasks.batchApi.upsert({ inputs: [{ idProperty: 'our_id', id: 't1', properties: { hs_task_body: 'soon' } }] });
-assert.deepEqual([sameTask.results[0].id, sameTask.results[0]._new], [made.id, false]);
-const note = await objects.notes.batchApi.upsert({
-  inputs: [{ idProperty: 'our_id', id: 'n1', properties: { hs_note_body: 'Judged', hs_timestamp: '1764072000000' } }],
-});
-const noteTypes = [{ associationCategory: 'HUBSPOT_DEFINED', associationTypeId: AssociationTypes.noteToContact }];
-await associations.v4.basicApi.create('notes', note.results[0].id, 'contacts', annId, noteTypes);
+const [made] = (await tasks.batchApi.upsert({ inputs: [row('t1', task)] })).results;
+const [sameTask] = (await tasks.batchApi.upsert({ inputs: [row('t1', { hs_task_body: 'soon' })] })).results;
+assert.deepEqual([sameTask.id, sameTask._new], [made.id, false]);
+await associate('tasks', made.id, 'contacts', annId);
+const note = { hs_note_body: 'Judged', hs_timestamp: '1764072000000' };
+assert.equal((await notes.batchApi.upsert({ inputs: [row('n1', note)] })).results[0]._new, true);
 
 // Deals, their stages, owners.
-const deal = await deals.basicApi.create({
-  properties: { dealname: 'Example, 850 seats', dealstage: 'qualifiedtobuy', pipeline: 'default', amount: '100000' },
-  associations: [{ to: { id: companyId }, types: [{ associationCategory: 'HUBSPOT_DEFINED', associationTypeId: AssociationTypes.dealToCompany }] }],
-});
-assert.equal((await deals.basicApi.getById(deal.id, ['hs_is_closed'])).properties.hs_is_closed, 'false');
+const deal = { dealname: 'Example, 850 seats', dealstage: 'qualifiedtobuy', pipeline: 'default', amount: '100000' };
+await deals.batchApi.upsert({ inputs: [row('d1', deal)] });
+assert.equal((await one(deals, 'our_id', 'd1', ['hs_is_closed'])).properties.hs_is_closed, 'false');
 const stages = (await pipelines.pipelinesApi.getAll('deals')).results[0].stages;
 assert.equal(stages.find(({ id }) => id === 'closedwon').metadata.isClosed, 'true');
-const [owner] = (await owners.ownersApi.getPage()).results;
-assert.equal((await owners.ownersApi.getById(Number(owner.id))).email, owner.email);
+assert.equal((await owners.ownersApi.getById(71)).email, 'owner@example.com');
 
 // Search finds only records older than the index lag.
 const filters = [{ propertyName: 'email', operator: 'EQ', value: 'ann@example.com' }];
@@ -140,13 +139,9 @@ const tokens = client.oauth.tokensApi;
 const token = await tokens.create('refresh_token', undefined, undefined, clientId, clientSecret, refreshToken);
 assert.equal(token.expiresIn, 1800);
 const byOAuth = new Client({ basePath, accessToken: token.accessToken });
-assert.equal((await byOAuth.crm.contacts.basicApi.getById(annId)).id, annId);
+assert.equal((await one(byOAuth.crm.contacts, undefined, annId, [])).id, annId);
 const wrong = await refused(() => tokens.create('refresh_token', undefined, undefined, clientId, clientSecret, 'wrong'));
 assert.deepEqual([wrong.code, wrong.status], [400, 'BAD_REFRESH_TOKEN']);
 const unauthenticated = new Client({ basePath, accessToken: 'wrong' });
-const denied = await refused(() => unauthenticated.crm.contacts.basicApi.getById(annId));
+const denied = await refused(() => one(unauthenticated.crm.contacts, undefined, annId, []));
 assert.deepEqual([denied.code, denied.category], [401, 'INVALID_AUTHENTICATION']);
-
-// An archived record is no longer found.
-await contacts.basicApi.archive(bobId);
-assert.equal((await refused(() => contacts.basicApi.getById(bobId))).code, 404);

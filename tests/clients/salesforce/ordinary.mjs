@@ -16,7 +16,7 @@ const refreshFn = async (conn, callback) => {
   }
 };
 
-// Client credentials and the identity of the user.
+// Client credentials.
 const login = new jsforce.Connection({ oauth2, version: '67.0' });
 const user = await login.authorize({ grant_type: 'client_credentials' });
 assert.match(user.organizationId, /^00D/);
@@ -25,18 +25,15 @@ await assert.rejects(
   { name: 'invalid_client' },
 );
 const conn = new jsforce.Connection({ instanceUrl: login.instanceUrl, accessToken: login.accessToken, version: '67.0', refreshFn });
-assert.match((await conn.identity()).username, /@/);
 
 // Describe.
 const described = await conn.sobject('Lead').describe();
 const lastName = described.fields.find((field) => field.name === 'LastName');
 assert.deepEqual([lastName.length, lastName.nillable, lastName.type], [80, false, 'string']);
-const global = await conn.describeGlobal();
-assert.ok(global.sobjects.some((object) => object.name === 'Task' && object.keyPrefix === '00T'));
 
 // The life cycle of one record.
-const person = { LastName: "O'Brien", Company: 'Drop Table Ltd', Email: 'ann@example.com' };
-const created = await conn.sobject('Lead').create(person);
+const upsert = (fields) => conn.sobject('Lead').upsert(fields, 'RevenueFlow_Id__c');
+const created = await upsert({ RevenueFlow_Id__c: 'Key-0', LastName: "O'Brien", Company: 'Drop Table Ltd', Email: 'ann@example.com' });
 assert.equal(created.success, true);
 const read = await conn.sobject('Lead').retrieve(created.id);
 assert.deepEqual([read.LastName, read.Status, read.IsConverted], ["O'Brien", 'Open - Not Contacted', false]);
@@ -45,20 +42,19 @@ assert.equal(updated.success, true);
 
 // Upserts by external id: the first creates, later ones update.
 const byId = { RevenueFlow_Id__c: 'Key-1', LastName: 'Bo', Company: 'Example' };
-const first = await conn.sobject('Lead').upsert(byId, 'RevenueFlow_Id__c');
-const second = await conn.sobject('Lead').upsert({ RevenueFlow_Id__c: 'KEY-1', Title: 'CEO' }, 'RevenueFlow_Id__c');
+const first = await upsert(byId);
+const second = await upsert({ RevenueFlow_Id__c: 'KEY-1', Title: 'CEO' });
 assert.deepEqual([first.created, second.created, second.id], [true, false, first.id]);
 
 // Queries.
 const found = await conn.query("SELECT Id, Title FROM Lead WHERE LastName = 'O\\'Brien' ORDER BY CreatedDate DESC LIMIT 5");
 assert.deepEqual([found.totalSize, found.records[0].Title, found.done], [1, 'CTO', true]);
-assert.equal(await conn.sobject('Lead').count({ Company: 'Example' }), 1);
-const liked = await conn.sobject('Lead').find({ LastName: { $like: 'B%' } }, ['Id', 'LastName']);
-assert.deepEqual(liked.map((record) => record.LastName), ['Bo']);
+const listed = await conn.sobject('Lead').find({ LastName: { $in: ['Bo', 'Cy'] } }, ['Id', 'LastName']);
+assert.deepEqual(listed.map((record) => record.LastName), ['Bo']);
 
 // Errors.
-await assert.rejects(conn.sobject('Lead').create({ LastName: 'Cy' }), { errorCode: 'REQUIRED_FIELD_MISSING' });
-await assert.rejects(conn.sobject('Lead').create({ ...byId, RevenueFlow_Id__c: 'key-1' }), { errorCode: 'DUPLICATE_VALUE' });
+await assert.rejects(upsert({ RevenueFlow_Id__c: 'Key-2', LastName: 'Cy' }), { errorCode: 'REQUIRED_FIELD_MISSING' });
+await assert.rejects(conn.sobject('Lead').update({ Id: created.id, RevenueFlow_Id__c: 'key-1' }), { errorCode: 'DUPLICATE_VALUE' });
 await assert.rejects(conn.sobject('Lead').update({ Id: created.id, Email: 'nobody' }), { errorCode: 'INVALID_EMAIL_ADDRESS' });
 await assert.rejects(conn.sobject('Lead').update({ Id: created.id, FirstName: 'x'.repeat(41) }), { errorCode: 'STRING_TOO_LONG' });
 await assert.rejects(conn.query('SELECT Nmae FROM Lead'), { errorCode: 'INVALID_FIELD' });
@@ -70,9 +66,9 @@ const whole = await conn.requestPost('/services/data/v67.0/composite', {
   allOrNone: false,
   compositeRequest: [
     { method: 'PATCH', url: `${base}/Lead/RevenueFlow_Id__c/key-2`, referenceId: 'lead', body: { LastName: 'Di', Company: 'X' } },
-    { method: 'POST', url: `${base}/Task`, referenceId: 'task', body: { Subject: 'Call', WhoId: '@{lead.id}' } },
+    { method: 'PATCH', url: `${base}/Task/RevenueFlow_Id__c/task-1`, referenceId: 'task', body: { Subject: 'Call', WhoId: '@{lead.id}' } },
     { method: 'PATCH', url: `${base}/Lead/RevenueFlow_Id__c/key-3`, referenceId: 'bad', body: { LastName: 'Ed' } },
-    { method: 'POST', url: `${base}/Task`, referenceId: 'after', body: { Subject: 'Call', WhoId: '@{bad.id}' } },
+    { method: 'PATCH', url: `${base}/Task/RevenueFlow_Id__c/task-2`, referenceId: 'after', body: { Subject: 'Call', WhoId: '@{bad.id}' } },
   ],
 });
 assert.deepEqual(whole.compositeResponse.map((part) => part.httpStatusCode), [201, 201, 400, 400]);
@@ -84,6 +80,3 @@ assert.ok(conn.limitInfo.apiUsage.used > 0);
 await fetch(`${url}/_org/sessions`, { method: 'DELETE' });
 assert.equal((await conn.sobject('Lead').retrieve(created.id)).Title, 'CTO');
 assert.equal(refreshed, 1);
-
-assert.equal((await conn.sobject('Lead').destroy(created.id)).success, true);
-await assert.rejects(conn.sobject('Lead').retrieve(created.id), { errorCode: 'ENTITY_IS_DELETED' });

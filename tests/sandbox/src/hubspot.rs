@@ -19,7 +19,6 @@ mod objects;
 mod properties;
 mod refusal;
 mod search;
-mod single;
 mod write;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 //! the additions of an org's administrators: duplicate rules, validation rules, assignment rules, an Apex
 //! class that converts leads.
 //!
-//! `GET /_org` shows every record, `POST /_org/records/OBJECT` adds one, `POST /_org/faults` adds a
+//! `GET /_org` shows every record, `POST /_org/faults` adds a
 //! [`RowFault`], `DELETE /_org/sessions` ends every session, and `PATCH /_sandbox/org` applies an
 //! [`OrgChange`]: picklists of states and countries, inactive users, queues, merges.
 //!
@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, delete, get, post};
 use bytes::Bytes;
@@ -72,14 +72,10 @@ impl Salesforce {
         Router::new()
             .route("/_sandbox/org", get(control::show).patch(control::change))
             .route("/_org", get(show_records))
-            .route("/_org/records/{object}", post(put_record))
             .route("/_org/faults", post(add_row_fault))
             .route("/_org/sessions", delete(end_sessions))
             .route("/services/oauth2/token", post(token))
-            .route("/services/data", get(versions))
-            .route("/services/data/", get(versions))
             .route("/services/{*path}", any(api))
-            .route("/id/{org}/{user}", get(identity))
             .with_state(self.clone())
     }
 }
@@ -90,21 +86,6 @@ async fn show_records(State(salesforce): State<Salesforce>) -> Json<Value> {
         names.into_iter().map(|name| (name.to_owned(), Value::from(org.records(name)))).collect()
     });
     Json(Value::Object(records))
-}
-
-async fn put_record(
-    State(salesforce): State<Salesforce>,
-    Path(object): Path<String>,
-    Json(fields): Json<Value>,
-) -> Response {
-    let id = salesforce.org(|org| {
-        let is_known = org.object(&object).is_some() && fields.is_object();
-        is_known.then(|| org.insert(&object, fields))
-    });
-    match id {
-        Some(id) => Json(json!({ "id": id })).into_response(),
-        None => StatusCode::BAD_REQUEST.into_response(),
-    }
 }
 
 async fn add_row_fault(State(salesforce): State<Salesforce>, Json(fault): Json<RowFault>) -> StatusCode {
@@ -126,27 +107,6 @@ async fn token(State(salesforce): State<Salesforce>, headers: HeaderMap, body: B
     };
     let (status, body) = salesforce.org(|org| oauth::token(org, &request));
     (status, Json(body)).into_response()
-}
-
-async fn versions(State(salesforce): State<Salesforce>) -> Json<Value> {
-    let newest = salesforce.org(|org| org.newest_version);
-    let version = |number: u32| json!({ "label": format!("{number}"), "url": format!("/services/data/v{number}.0"), "version": format!("{number}.0") });
-    Json((20..=newest).map(version).collect())
-}
-
-async fn identity(State(salesforce): State<Salesforce>, headers: HeaderMap) -> Response {
-    salesforce.org(|org| match authorized(org, &headers) {
-        Ok(()) => {
-            let url = format!("http://{}", text(&headers, "host"));
-            let rest = format!("{url}/services/data/v{{version}}/");
-            Json(json!({
-                "user_id": org::Org::API_USER, "organization_id": "00D000000000001EAA", "username": org.run_as,
-                "display_name": "Integration", "active": true, "urls": { "rest": rest, "sobjects": format!("{rest}sobjects/") },
-            }))
-            .into_response()
-        }
-        Err(error) => (error.status, Json(error.body())).into_response(),
-    })
 }
 
 /// Handles every request that needs a session.

@@ -32,7 +32,7 @@ async fn jsforce_accepts_the_fake() {
     assert_success(Command::new("node").arg("ordinary.mjs").arg(fake.url()).current_dir(folder)).await;
     salesforce.org(|org| {
         let keys: Vec<_> = org.records("Lead").iter().map(|lead| lead["RevenueFlow_Id__c"].clone()).collect();
-        assert_eq!(keys, ["Key-1", "key-2"]);
+        assert_eq!(keys, ["Key-0", "Key-1", "key-2"]);
         assert_eq!(org.records("Task").len(), 1);
     });
 }
@@ -56,6 +56,6 @@ async fn simple_salesforce_accepts_the_fake() {
     assert_success(&mut command).await;
     salesforce.org(|org| {
         let keys: Vec<_> = org.records("Lead").iter().map(|lead| lead["RevenueFlow_Id__c"].clone()).collect();
-        assert_eq!(keys, ["py-1", "py-2"]);
+        assert_eq!(keys, ["py-0", "py-1", "py-2"]);
     });
 }

@@ -3,28 +3,22 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use analysis::{Analyst as _, Models};
-use sandbox::{Fake, bedrock, gemini};
+use analysis::Analyst as _;
+use sandbox::{bedrock, gemini};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{Shared, facts};
+use crate::support::{self, CLAUDE, GEMINI, Shared, facts, listed};
 
 #[tokio::test]
 async fn vendor_clients_could_send_every_request() {
-    let google = Fake::serve("gemini", gemini::Gemini::default().router()).await.unwrap();
-    let aws = Fake::serve("bedrock", bedrock::Bedrock::default().router()).await.unwrap();
+    let ((google, _), (aws, _)) = (support::gemini().await, support::bedrock().await);
     let shared = Shared::default();
     for mode in ["json_schema", "tool", "prompt"] {
-        for (provider, id, more) in [
-            ("gemini", "gemini-3.8-flash", "thinking = \"LOW\""),
-            ("bedrock", "global.anthropic.claude-haiku-5-5", "cache_point = true"),
-        ] {
-            let list = format!(
-                "[[models]]\nprovider = \"{provider}\"\nid = \"{id}\"\noutput = \"{mode}\"\nmax_output_tokens = 4096\n{more}\n\
-                 prices = [{{ from = \"2026-01-01\", input = 1, output = 1 }}]"
-            );
-            let model = Models::parse(&list).unwrap().model(provider, id).unwrap();
+        for (provider, id, more) in
+            [("gemini", GEMINI, "thinking = \"LOW\""), ("bedrock", CLAUDE, "cache_point = true")]
+        {
+            let model = listed(provider, id, mode, more);
             // Only the request matters; the fake's answer is ignored.
             if provider == "gemini" {
                 let _ = shared.gemini_of(&google, model, gemini::KEY).analyse(&facts()).await;

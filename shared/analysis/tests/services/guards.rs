@@ -7,25 +7,25 @@ use analysis::{Analyst, FallbackAnalyst, ModelAnalyst, Models, Outcome, Prompt, 
 use breaker::Day;
 use lead::FailureClass::{Deferral, Permanent, Transient};
 use lead::{Clock as _, Dependency, Failure};
-use sandbox::gemini::{Gemini, KEY, Says, out_of_quota, overloaded};
+use sandbox::gemini::{KEY, Says, out_of_quota, overloaded};
 use sandbox::{Fake, Fault, Misbehaviour, bedrock};
 use serde_json::json;
 
-use crate::support::{BUDGET, Shared, answered, facts, refusal};
+use crate::support::{self, BUDGET, CLAUDE, GEMINI, Shared, answered, facts, gemini, refusal};
 
-const MODEL: &str = "gemini-3.8-flash";
-const CLAUDE: &str = "global.anthropic.claude-haiku-5-5";
-
-async fn gemini() -> (Fake, Gemini) {
-    let gemini = Gemini::default();
-    (Fake::serve("gemini", gemini.router()).await.unwrap(), gemini)
+/// An analyst that calls Gemini first, and Bedrock after a failure.
+fn relay(shared: &Shared, first: &Fake, second: &Fake) -> FallbackAnalyst {
+    FallbackAnalyst::new(
+        Arc::new(shared.gemini(first, GEMINI, KEY)),
+        Arc::new(shared.bedrock(second, CLAUDE, bedrock::ACCESS_KEY_ID)),
+    )
 }
 
 #[tokio::test]
 async fn open_breaker_stops_all_processes_until_a_probe_succeeds() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
-    let processes = [(); 2].map(|()| shared.gemini(&fake, MODEL, KEY));
+    let processes = [(); 2].map(|()| shared.gemini(&fake, GEMINI, KEY));
     fake.add_fault(overloaded());
     for turn in 0..5 {
         assert_eq!(refusal(&processes[turn % 2]).await, (Transient, "ai_unavailable".to_owned()));
@@ -51,7 +51,7 @@ async fn open_breaker_stops_all_processes_until_a_probe_succeeds() {
 async fn exhausted_quota_defers_without_requests() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
-    let analyst = shared.gemini(&fake, MODEL, KEY);
+    let analyst = shared.gemini(&fake, GEMINI, KEY);
     fake.add_fault(out_of_quota(Some("26s"), false).times(1));
     assert_eq!(refusal(&analyst).await, (Deferral, "ai_rate_limited".to_owned()));
     shared.advance(6);
@@ -77,13 +77,13 @@ async fn exhausted_quota_defers_without_requests() {
 async fn refused_key_is_not_retried_before_the_pause_ends() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
-    let analyst = shared.gemini(&fake, MODEL, "wrong");
+    let analyst = shared.gemini(&fake, GEMINI, "wrong");
     for _ in 0..3 {
         assert_eq!(refusal(&analyst).await, (Permanent, "ai_credentials_refused".to_owned()));
     }
     assert_eq!(fake.exchanges().len(), 1);
     // Another process, started with the right key, recovers after five minutes at most.
-    let repaired = shared.gemini(&fake, MODEL, KEY);
+    let repaired = shared.gemini(&fake, GEMINI, KEY);
     assert!(repaired.analyse(&facts()).await.is_err());
     shared.advance(300);
     answered(&repaired).await;
@@ -93,7 +93,7 @@ async fn refused_key_is_not_retried_before_the_pause_ends() {
 async fn blocked_leads_do_not_open_the_breaker() {
     let (fake, gemini) = gemini().await;
     let shared = Shared::default();
-    let analyst = shared.gemini(&fake, MODEL, KEY);
+    let analyst = shared.gemini(&fake, GEMINI, KEY);
     gemini.will(vec![Says::Blocked("SAFETY".into()); 8]);
     for _ in 0..8 {
         assert_eq!(refusal(&analyst).await, (Permanent, "ai_blocked".to_owned()));
@@ -105,7 +105,7 @@ async fn blocked_leads_do_not_open_the_breaker() {
 async fn refused_requests_do_not_open_the_breaker() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
-    let analyst = shared.gemini(&fake, MODEL, KEY);
+    let analyst = shared.gemini(&fake, GEMINI, KEY);
     let refused = Misbehaviour::answer(400, json!({ "error": { "status": "INVALID_ARGUMENT" } }));
     fake.add_fault(Fault::on("", refused).times(6));
     for _ in 0..6 {
@@ -114,22 +114,23 @@ async fn refused_requests_do_not_open_the_breaker() {
     answered(&analyst).await;
 }
 
-/// A service that answers only after another call has exhausted the quota.
-struct Slow(ModelAnalyst);
+/// A service that answers after the call of another analyst has exhausted the quota, or never.
+struct Late(Option<ModelAnalyst>);
 
 #[async_trait::async_trait]
-impl Service for Slow {
+impl Service for Late {
     fn provider(&self) -> &'static str {
         "gemini"
     }
 
     async fn ask(&self, _question: &Question) -> Result<Reply, Failure> {
-        assert_eq!(refusal(&self.0).await.1, "ai_quota_exhausted");
+        let Some(other) = &self.0 else { return std::future::pending().await };
+        assert_eq!(refusal(other).await.1, "ai_quota_exhausted");
         Ok(Reply { outcome: Outcome::Text("{}".to_owned()), tokens: None, model: None })
     }
 
     async fn probe(&self) -> Result<(), Failure> {
-        Ok(())
+        std::future::pending().await
     }
 }
 
@@ -138,43 +139,25 @@ async fn late_answer_does_not_end_the_wait_for_a_quota() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
     fake.add_fault(overloaded().times(1));
-    refusal(&shared.gemini(&fake, MODEL, KEY)).await;
+    refusal(&shared.gemini(&fake, GEMINI, KEY)).await;
     fake.add_fault(out_of_quota(None, true));
-    let model = Models::built_in().model("gemini", MODEL).unwrap();
-    let slow = Slow(shared.gemini(&fake, MODEL, KEY));
+    let model = Models::built_in().model("gemini", GEMINI).unwrap();
+    let slow = Late(Some(shared.gemini(&fake, GEMINI, KEY)));
     let slow = shared.analyst(Arc::new(slow), model, Prompt::built_in());
     assert_eq!(refusal(&slow).await.1, "ai_answer_unreadable", "the late answer");
     assert_eq!(refusal(&slow).await, (Deferral, "ai_quota_exhausted".to_owned()));
     assert_eq!(fake.exchanges().len(), 2, "no further request");
 }
 
-/// A service that never answers.
-struct Silent;
-
-#[async_trait::async_trait]
-impl Service for Silent {
-    fn provider(&self) -> &'static str {
-        "gemini"
-    }
-
-    async fn ask(&self, _question: &Question) -> Result<Reply, Failure> {
-        std::future::pending().await
-    }
-
-    async fn probe(&self) -> Result<(), Failure> {
-        std::future::pending().await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn unanswered_probe_fails_within_seconds() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
-    let analyst = shared.gemini(&fake, MODEL, "wrong");
+    let analyst = shared.gemini(&fake, GEMINI, "wrong");
     refusal(&analyst).await;
     shared.advance(300);
-    let model = Models::built_in().model("gemini", MODEL).unwrap();
-    let silent = shared.analyst(Arc::new(Silent), model, Prompt::built_in());
+    let model = Models::built_in().model("gemini", GEMINI).unwrap();
+    let silent = shared.analyst(Arc::new(Late(None)), model, Prompt::built_in());
     let ai = &silent.dependencies()[0];
     let probe = tokio::time::timeout(Duration::from_secs(10), silent.probe(ai));
     let failure = probe.await.expect("the probe has a timeout").unwrap_err();
@@ -188,7 +171,7 @@ async fn unusable_answer_is_a_failure_with_its_cost() {
     let (fake, gemini) = gemini().await;
     let shared = Shared::with_budget(10_000_000);
     gemini.will([Says::Text("I would call them.".to_owned()), Says::Blocked("SAFETY".into())]);
-    let analyst = shared.gemini(&fake, MODEL, KEY);
+    let analyst = shared.gemini(&fake, GEMINI, KEY);
     for (class, code, said) in
         [(Transient, "ai_answer_unreadable", "I would call them."), (Permanent, "ai_blocked", "")]
     {
@@ -197,7 +180,7 @@ async fn unusable_answer_is_a_failure_with_its_cost() {
         assert_eq!(no.failure.dependency(), Some(&Dependency::new("ai.gemini")));
         assert!(!no.failure.message.contains("call them"), "{}", no.failure.message);
         let spent = no.spent.expect("the call was made");
-        assert_eq!((spent.raw_answer.as_str(), spent.model.as_str()), (said, MODEL));
+        assert_eq!((spent.raw_answer.as_str(), spent.model.as_str()), (said, GEMINI));
         assert!(spent.usage.input_tokens > 1_000 && spent.usage.cost_microusd > 0, "{:?}", spent.usage);
     }
 }
@@ -205,12 +188,9 @@ async fn unusable_answer_is_a_failure_with_its_cost() {
 #[tokio::test]
 async fn second_analyst_judges_after_an_unreadable_answer() {
     let (first, script) = gemini().await;
-    let second = Fake::serve("bedrock", bedrock::Bedrock::default().router()).await.unwrap();
+    let (second, _) = support::bedrock().await;
     let shared = Shared::default();
-    let relay = FallbackAnalyst::new(
-        Arc::new(shared.gemini(&first, MODEL, KEY)),
-        Arc::new(shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)),
-    );
+    let relay = relay(&shared, &first, &second);
     let second_only = answered(&shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)).await.0;
     script.will([Says::Text("[]".to_owned())]);
     let analysis = answered(&relay).await.0;
@@ -221,7 +201,7 @@ async fn second_analyst_judges_after_an_unreadable_answer() {
 #[tokio::test]
 async fn second_analyst_judges_after_any_failure_of_the_first() {
     let (first, script) = gemini().await;
-    let second = Fake::serve("bedrock", bedrock::Bedrock::default().router()).await.unwrap();
+    let (second, _) = support::bedrock().await;
     for fault in [
         None,
         Some(overloaded()),
@@ -234,20 +214,14 @@ async fn second_analyst_judges_after_any_failure_of_the_first() {
             None => script.will([Says::Blocked("SPII".into())]),
         }
         let shared = Shared::default();
-        let relay = FallbackAnalyst::new(
-            Arc::new(shared.gemini(&first, MODEL, KEY)),
-            Arc::new(shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)),
-        );
+        let relay = relay(&shared, &first, &second);
         let (analysis, _) = answered(&relay).await;
         assert_eq!((analysis.provider.as_str(), analysis.model.as_str()), ("bedrock", CLAUDE));
         assert_eq!(relay.dependencies().len(), 2);
     }
     first.clear_faults();
     let shared = Shared::default();
-    let relay = FallbackAnalyst::new(
-        Arc::new(shared.gemini(&first, MODEL, KEY)),
-        Arc::new(shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)),
-    );
+    let relay = relay(&shared, &first, &second);
     let before = second.exchanges().len();
     assert_eq!(answered(&relay).await.0.provider, "gemini");
     assert_eq!(second.exchanges().len(), before, "the first answered");
@@ -257,7 +231,7 @@ async fn second_analyst_judges_after_any_failure_of_the_first() {
 async fn concurrent_calls_do_not_overspend_the_budget() {
     let (fake, _) = gemini().await;
     let shared = Shared::with_budget(100_000);
-    let analyst = Arc::new(shared.gemini(&fake, MODEL, KEY));
+    let analyst = Arc::new(shared.gemini(&fake, GEMINI, KEY));
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..40 {
         let analyst = Arc::clone(&analyst);
@@ -279,7 +253,7 @@ async fn concurrent_calls_do_not_overspend_the_budget() {
 async fn possibly_charged_call_counts_with_its_worst_case() {
     let (fake, gemini) = gemini().await;
     let shared = Shared::with_budget(10_000_000);
-    let analyst = shared.gemini(&fake, MODEL, KEY);
+    let analyst = shared.gemini(&fake, GEMINI, KEY);
     let spent = || shared.spending.spent(&BUDGET, Day::of(shared.clock.now()));
     fake.add_fault(overloaded().times(1));
     refusal(&analyst).await;
@@ -304,7 +278,7 @@ async fn lead_above_the_daily_budget_does_not_block_others() {
     let (fake, _) = gemini().await;
     let shared = Shared::with_budget(1_000);
     assert_eq!(
-        refusal(&shared.gemini(&fake, MODEL, KEY)).await,
+        refusal(&shared.gemini(&fake, GEMINI, KEY)).await,
         (Permanent, "ai_budget_too_small".to_owned())
     );
     assert_eq!(fake.exchanges().len(), 0);
@@ -314,15 +288,15 @@ async fn lead_above_the_daily_budget_does_not_block_others() {
 async fn unused_half_open_probe_passes_to_the_next_caller() {
     let (fake, gemini) = gemini().await;
     let shared = Shared::with_budget(100_000);
-    let analyst = shared.gemini(&fake, MODEL, KEY);
+    let analyst = shared.gemini(&fake, GEMINI, KEY);
     // Two calls with lost replies use up the budget, and the next three open the breaker.
     fake.add_fault(Fault::on("", Misbehaviour::LoseReply).times(1));
     fake.add_fault(overloaded().times(4));
     for _ in 0..5 {
         refusal(&analyst).await;
     }
-    let rich = Shared { budget: None, ..shared.clone() }.gemini(&fake, MODEL, KEY);
-    let poor = Shared { budget: Some(60_000), ..shared.clone() }.gemini(&fake, MODEL, KEY);
+    let rich = Shared { budget: None, ..shared.clone() }.gemini(&fake, GEMINI, KEY);
+    let poor = Shared { budget: Some(60_000), ..shared.clone() }.gemini(&fake, GEMINI, KEY);
     assert_eq!(refusal(&rich).await.1, "ai_away");
     shared.advance(5);
     assert_eq!(refusal(&poor).await.1, "budget_spent");

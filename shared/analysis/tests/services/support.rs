@@ -113,6 +113,30 @@ impl Shared {
     }
 }
 
+pub(crate) const GEMINI: &str = "gemini-3.8-flash";
+pub(crate) const CLAUDE: &str = "global.anthropic.claude-haiku-5-5";
+
+/// A fake Gemini, and the handle that scripts its answers.
+pub(crate) async fn gemini() -> (Fake, sandbox::gemini::Gemini) {
+    let gemini = sandbox::gemini::Gemini::default();
+    (Fake::serve("gemini", gemini.router()).await.unwrap(), gemini)
+}
+
+/// A fake Bedrock, and the handle that scripts its answers.
+pub(crate) async fn bedrock() -> (Fake, sandbox::bedrock::Bedrock) {
+    let bedrock = sandbox::bedrock::Bedrock::default();
+    (Fake::serve("bedrock", bedrock.router()).await.unwrap(), bedrock)
+}
+
+/// A model that the built-in list may lack, with further settings in TOML.
+pub(crate) fn listed(provider: &str, id: &str, output: &str, more: &str) -> analysis::Model {
+    let list = format!(
+        "[[models]]\nprovider = \"{provider}\"\nid = \"{id}\"\noutput = \"{output}\"\nmax_output_tokens = 4096\n\
+         {more}\nprices = [{{ from = \"2026-01-01\", input = 1, output = 1 }}]"
+    );
+    Models::parse(&list).unwrap().model(provider, id).unwrap()
+}
+
 /// The facts of a lead that is worth a call.
 pub(crate) fn facts() -> FactSheet {
     let email = EmailAddress::parse("ann.smith@stripe.example").unwrap();

@@ -1,15 +1,11 @@
 use grounding::FieldPath;
-use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress, LeadId};
 use serde_json::json;
 
 use super::*;
-use crate::testing::every_action;
+use crate::testing::full_plan;
 
 fn actions() -> Vec<Action> {
-    let email = EmailAddress::parse("ann@example.com").unwrap();
-    let lead = LeadId::derive(&email, &CampaignId::parse("c1").unwrap());
-    let delivery = DeliveryId::derive(&lead, &ContentHash::of("{}"));
-    every_action(&lead, &delivery)
+    full_plan().actions.into_iter().map(|planned| planned.action).collect()
 }
 
 fn action(kind: &str) -> Action {

@@ -308,16 +308,18 @@ mod tests {
         ] {
             assert_eq!(of(status, &body), (meaning, class, code.to_owned()), "{body}");
         }
-        let busy = json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED",
-            "message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded." }]);
-        assert_eq!(of(403, &busy), (Meaning::Busy, Deferral, "crm_busy".to_owned()));
-        for limit in ["ConcurrentPerOrgLongTxn Limit exceeded.", "ConcurrentPerOrgApex Limit exceeded."] {
-            let busy = json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED", "message": limit }]);
-            assert_eq!(of(403, &busy).0, Meaning::Busy, "{limit}");
+        for (message, meaning, code) in [
+            ("ConcurrentRequests (Concurrent API Requests) Limit exceeded.", Meaning::Busy, "crm_busy"),
+            ("concurrentrequests limit exceeded", Meaning::Busy, "crm_busy"),
+            ("Too many concurrent requests.", Meaning::Busy, "crm_busy"),
+            ("ConcurrentPerOrgLongTxn Limit exceeded.", Meaning::Busy, "crm_busy"),
+            ("ConcurrentPerOrgApex Limit exceeded.", Meaning::Busy, "crm_busy"),
+            ("TotalRequests Limit exceeded.", Meaning::Limit, "crm_request_limit_exceeded"),
+            ("", Meaning::Limit, "crm_request_limit_exceeded"),
+        ] {
+            let body = json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED", "message": message }]);
+            assert_eq!(of(403, &body), (meaning, Deferral, code.to_owned()), "{message}");
         }
-        let day =
-            json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded." }]);
-        assert_eq!(of(403, &day).0, Meaning::Limit);
         let wrapped = json!([{ "errorCode": "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "message": "Trigger: UNABLE_TO_LOCK_ROW" }]);
         assert_eq!(of(400, &wrapped).0, Meaning::Lock);
     }

@@ -3,12 +3,24 @@ use jiff::Timestamp;
 use lead::{CampaignId, Decision, DeliveryId, EmailAddress, Fit, FitScore, Intent, LeadId};
 use serde_json::Value;
 
+use super::suite_plan;
 use crate::parameters::{
     ContactDetails, ConvertLead, CreateOpportunity, CreateTask, LeadDetails, LogActivity, MatchAccount,
     Priority, ReassignTask, SalesStatus, SetLeadScore, SyncFirmographics, UpdateLeadStatus,
     UpdateOpportunityStage,
 };
-use crate::{Action, ActionId, Facts, Text};
+use crate::{Action, ActionId, Facts, Plan, Text};
+
+/// A plan with one action of each kind, with all parameters set. Its lead is that of `suite_plan("ann", ..)`.
+///
+/// # Panics
+///
+/// Never: the values are fixed.
+pub fn full_plan() -> Plan {
+    let Plan { lead_id, delivery_id, .. } = suite_plan("ann", "", 0);
+    let actions = every_action(&lead_id, &delivery_id);
+    Plan::new(lead_id, delivery_id, 1, None, actions)
+}
 
 /// One action of each kind, with all parameters set.
 ///

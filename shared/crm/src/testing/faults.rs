@@ -183,20 +183,20 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
 }
 
 /// A ledger with one scripted fault for each call, except `record_outage` and `last_outage`.
-pub struct FaultyLedger<L> {
-    inner: L,
+pub struct FaultyLedger {
+    inner: Arc<dyn Ledger>,
     script: Arc<Script>,
 }
 
-impl<L> FaultyLedger<L> {
+impl FaultyLedger {
     /// Wraps a ledger.
-    pub fn new(inner: L, script: Arc<Script>) -> Self {
+    pub fn new(inner: Arc<dyn Ledger>, script: Arc<Script>) -> Self {
         Self { inner, script }
     }
 }
 
 #[async_trait]
-impl<L: Ledger> Ledger for FaultyLedger<L> {
+impl Ledger for FaultyLedger {
     async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure> {
         self.script.call(self.inner.begin(provider, plan, authority)).await
     }

@@ -9,6 +9,7 @@ use lead::{
 };
 use serde_json::Value;
 
+use super::execute_ok;
 use crate::parameters::{
     CreateTask, LeadDetails, LogActivity, Priority, SetLeadScore, SyncFirmographics, UpdateLeadStatus,
 };
@@ -145,13 +146,8 @@ pub fn suite_plan(name: &str, title: &str, score: i64) -> Plan {
 }
 
 async fn done(fixture: &impl ExecutorFixture, plan: &Plan) -> Vec<String> {
-    let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
-    assert_eq!(results.len(), plan.actions.len(), "one result for each action: {results:?}");
-    let effects = results.into_iter().zip(&plan.actions).map(|(result, planned)| match result {
-        Ok(effect) => effect.record_id,
-        Err(failure) => panic!("{}: {failure}", planned.action.kind()),
-    });
-    effects.collect()
+    let effects = execute_ok(&*fixture.executor(), plan).await;
+    effects.into_iter().map(|effect| effect.record_id).collect()
 }
 
 async fn preview(fixture: &impl ExecutorFixture, plan: &Plan) -> Vec<FieldChange> {

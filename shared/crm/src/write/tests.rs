@@ -1,9 +1,8 @@
-use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress, LeadId};
 use serde_json::json;
 
 use super::*;
-use crate::testing::every_action;
-use crate::{FieldKind, FieldOption, Plan};
+use crate::testing::full_plan;
+use crate::{FieldKind, FieldOption};
 
 const CUSTOMERS: &str = "customers = { field = 'Stage', values = ['customer'] }\n";
 
@@ -57,10 +56,7 @@ impl Case {
     }
 
     fn write(&self) -> RecordWrite {
-        let email = EmailAddress::parse("ann@example.com").unwrap();
-        let lead = LeadId::derive(&email, &CampaignId::parse("c1").unwrap());
-        let delivery = DeliveryId::derive(&lead, &ContentHash::of("{}"));
-        let plan = Plan::new(lead.clone(), delivery.clone(), 1, None, every_action(&lead, &delivery));
+        let plan = full_plan();
         let planned = plan.actions.iter().find(|planned| planned.action.kind() == self.kind).unwrap();
         let object = planned.action.object();
         let table = object.as_str();

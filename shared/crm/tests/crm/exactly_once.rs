@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value};
 
-use crate::support::{DatabaseFixture, GuardFixture, default_plan, no_limits, plan};
+use crate::support::{DatabaseFixture, GuardFixture, default_plan, plan};
 
 /// Submits a plan until it is done, as the queue would: again after each failure and each crash.
 async fn deliver(fixture: &GuardFixture, plan: &Plan) -> PlanOutcome {
@@ -38,7 +38,7 @@ async fn crash_at_any_call_leaves_one_record() {
                 let faults = || Script::new([Fault::Pass].repeat(calls_before).into_iter().chain([fault]));
                 let none = || Script::new([]);
                 let (crm, ledger) = if of_ledger { (none(), faults()) } else { (faults(), none()) };
-                let fixture = GuardFixture::build(&database, no_limits(), crm, ledger);
+                let fixture = GuardFixture::on(&database, crm, ledger);
                 let name = format!("p{calls_before}{of_ledger}{fault:?}");
                 let plan = plan(&name, "{}", 1, Decision::RouteToSdr);
                 let outcome = deliver(&fixture, &plan).await;
@@ -53,7 +53,7 @@ async fn crash_at_any_call_leaves_one_record() {
 #[tokio::test]
 async fn concurrent_submits_of_a_plan_leave_one_record() {
     for database in [DatabaseFixture::sqlite().await, DatabaseFixture::postgres().await] {
-        let fixture = GuardFixture::with_limits(&database, no_limits());
+        let fixture = GuardFixture::on(&database, Script::new([]), Script::new([]));
         let plan = default_plan();
         let submit = || fixture.guard.submit_normal(&plan);
         let (a, b, c) = tokio::join!(submit(), submit(), submit());
@@ -122,13 +122,9 @@ fn random_faults_do_not_change_the_final_crm_state() {
                 };
                 let (troubled, calm) = (plans("troubled"), plans("calm"));
 
-                let fixture = GuardFixture::build(
-                    &database,
-                    no_limits(),
-                    Script::new(crm_faults),
-                    Script::new(ledger_faults),
-                );
-                let undisturbed = GuardFixture::with_limits(&database, no_limits());
+                let fixture =
+                    GuardFixture::on(&database, Script::new(crm_faults), Script::new(ledger_faults));
+                let undisturbed = GuardFixture::on(&database, Script::new([]), Script::new([]));
                 let mut sets = 0;
                 for ((plan, calm), (.., times)) in troubled.iter().zip(&calm).zip(&deliveries) {
                     let outcome = deliver(&fixture, plan).await;

@@ -2,25 +2,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crm::testing::{Fault, MemoryHealth, MemoryLedger, MemoryLimits, every_action};
+use crm::testing::{Fault, MemoryHealth, MemoryLedger, MemoryLimits, full_plan, named};
 use crm::{
     About, Effect, Executor, FieldChange, Guard, GuardSettings, Health as _, HealthRecord, Known,
     LimitSettings, Open, OpenCause, Plan, PlannedAction, Restored, SchemaProblem,
 };
 use jiff::Timestamp;
-use lead::{
-    Cause, ContentHash, Decision, DeliveryId, Dependency, Failure, FailureClass, LeadId, SystemClock,
-};
+use lead::{Cause, Decision, Dependency, Failure, FailureClass, LeadId, SystemClock};
 use tokio::time::Instant;
 
-use crate::support::{DatabaseFixture, GuardFixture, default_plan, lead, lead_record, no_limits, plan};
+use crate::support::{GuardFixture, default_plan, lead_record, plan};
 
 const DEPENDENCY: Dependency = Dependency::new("crm.mock");
 
 #[tokio::test]
 async fn plan_runs_in_order_and_returns_its_effects() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::new(&database);
+    let fixture = GuardFixture::new().await;
     let plan = default_plan();
     let outcome = fixture.guard.submit_normal(&plan).await.unwrap();
     assert_eq!(outcome.provider, "mock");
@@ -33,8 +30,7 @@ async fn plan_runs_in_order_and_returns_its_effects() {
 
 #[tokio::test]
 async fn resubmitted_plan_does_nothing_and_returns_the_same() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::new(&database);
+    let fixture = GuardFixture::new().await;
     let plan = default_plan();
     let first = fixture.guard.submit_normal(&plan).await.unwrap();
     for _ in 0..10 {
@@ -44,48 +40,15 @@ async fn resubmitted_plan_does_nothing_and_returns_the_same() {
 }
 
 #[tokio::test]
-async fn synthetic_lead_reaches_neither_ledger_nor_crm() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::new(&database);
-    let mut plan = default_plan();
-    plan.lead_id = lead::SYNTHETIC_LEAD_ID.parse().unwrap();
-    assert_eq!(fixture.guard.submit_normal(&plan).await.unwrap_err().code, "synthetic_lead");
-    assert_eq!(fixture.guard.preview(&plan).await.unwrap_err().code, "synthetic_lead");
-    assert_eq!(fixture.rows(&plan), ["-"; 5]);
-    assert!(fixture.crm.records(10).await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn revision_updates_the_record_without_a_second_task() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::with_limits(&database, no_limits());
-    let first =
-        fixture.guard.submit_normal(&plan("ann", "old title", 1, Decision::RouteToSdr)).await.unwrap();
-    let revision = plan("ann", "new title", 1, Decision::RouteToSdr);
-    let second = fixture.guard.submit_normal(&revision).await.unwrap();
-    assert_eq!(lead_record(&first).record_id, lead_record(&second).record_id);
-    assert_eq!(fixture.writes(&revision).await, [6, 6, 6, 1, 1]);
-    let records = fixture.crm.records(10).await.unwrap();
-    let count = |object: &str| records.iter().filter(|record| record.object == object).count();
-    assert_eq!((count("lead"), count("task"), count("activity")), (1, 1, 2));
-    let lead = records.iter().find(|record| record.object == "lead").unwrap();
-    assert_eq!(lead.fields["title"], "new title");
-}
-
-#[tokio::test]
 async fn one_refused_action_stops_the_whole_plan() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::with_limits(&database, no_limits());
-    let lead_id = lead("ann");
-    let delivery = DeliveryId::derive(&lead_id, &ContentHash::of("{}"));
-    let plan = Plan::new(lead_id.clone(), delivery.clone(), 1, None, every_action(&lead_id, &delivery));
+    let fixture = GuardFixture::unlimited().await;
+    let plan = full_plan();
     let refused: Vec<_> =
         fixture.guard.review(&plan).into_iter().filter(|review| review.refusal.is_some()).collect();
     assert_eq!(refused.len(), 1);
     assert!(fixture.ledger.is_empty(), "a review writes no ledger rows");
 
-    let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
-    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "action_not_allowed"));
+    assert_eq!(named(&fixture.guard.submit_normal(&plan).await.unwrap_err()), "permanent action_not_allowed");
     assert!(fixture.crm.records(10).await.unwrap().is_empty());
     let mut rows = ["-"; 13];
     rows[6] = "refused";
@@ -94,8 +57,7 @@ async fn one_refused_action_stops_the_whole_plan() {
 
 #[tokio::test]
 async fn duplicate_action_is_refused_without_changing_its_row() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::new(&database);
+    let fixture = GuardFixture::new().await;
     let plan = default_plan();
     let task = plan.actions[3].action.clone();
     let twice = Plan::new(plan.lead_id.clone(), plan.delivery_id, 1, None, vec![task.clone(), task]);
@@ -105,9 +67,8 @@ async fn duplicate_action_is_refused_without_changing_its_row() {
 
 #[tokio::test]
 async fn lead_limit_defers_one_lead_and_global_limit_all() {
-    let database = DatabaseFixture::sqlite().await;
     let limits = LimitSettings { per_lead: 10, per_account: 15, global: 20, ..LimitSettings::default() };
-    let fixture = GuardFixture::with_limits(&database, limits);
+    let fixture = GuardFixture::with(limits, GuardSettings::default()).await;
     let submit = async |name: &str, content: &str, account: Option<&str>| {
         let mut plan = plan(name, content, 1, Decision::Nurture);
         plan.account = account.map(str::to_owned);
@@ -136,8 +97,7 @@ async fn lead_limit_defers_one_lead_and_global_limit_all() {
 
 #[tokio::test]
 async fn only_sent_actions_count_towards_the_limits() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::new(&database);
+    let fixture = GuardFixture::new().await;
     let plan = default_plan();
     // Four failed attempts of the first action, then a successful plan: nine actions sent, within the limit
     // of ten.
@@ -150,12 +110,11 @@ async fn only_sent_actions_count_towards_the_limits() {
 
 #[tokio::test]
 async fn lost_reply_is_resolved_by_lookup_not_by_repeating() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::new(&database);
+    let fixture = GuardFixture::new().await;
     let plan = default_plan();
     fixture.crm_faults.extend([Fault::LoseReply]);
     let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
-    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+    assert_eq!(named(&failure), "deferral crm_outage");
     assert!(failure.message.contains("test_lost_reply"), "{failure}");
     assert_eq!(fixture.rows(&plan), ["pending", "skipped", "skipped", "skipped", "skipped"]);
     assert_eq!(fixture.writes(&plan).await, [1, 1, 1, 0, 0]);
@@ -166,8 +125,7 @@ async fn lost_reply_is_resolved_by_lookup_not_by_repeating() {
 
 #[tokio::test]
 async fn nothing_is_sent_while_the_lookup_fails() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::new(&database);
+    let fixture = GuardFixture::new().await;
     let plan = default_plan();
     fixture.crm_faults.extend([
         Fault::Pass,
@@ -184,12 +142,10 @@ async fn nothing_is_sent_while_the_lookup_fails() {
 
 #[tokio::test]
 async fn refusal_is_permanent_and_earlier_effects_remain() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::new(&database);
+    let fixture = GuardFixture::new().await;
     let plan = default_plan();
     fixture.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Permanent)]);
-    let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
-    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "test_refused"));
+    assert_eq!(named(&fixture.guard.submit_normal(&plan).await.unwrap_err()), "permanent test_refused");
     assert_eq!(fixture.rows(&plan), ["done", "failed", "skipped", "skipped", "skipped"]);
     // A redriven plan continues at the failed action.
     fixture.guard.submit_normal(&plan).await.unwrap();
@@ -200,14 +156,13 @@ async fn refusal_is_permanent_and_earlier_effects_remain() {
 
 #[tokio::test]
 async fn breaker_opens_after_five_failures_and_a_probe_closes_it() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::with_limits(&database, no_limits());
+    let fixture = GuardFixture::unlimited().await;
     let fail = Fault::Fail(FailureClass::Transient);
     fixture.crm_faults.extend([fail; 5]);
     for i in 0..4 {
         let plan = plan(&format!("p{i}"), "{}", 1, Decision::Nurture);
         let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
-        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+        assert_eq!(named(&failure), "deferral crm_outage");
         assert_eq!((failure.dependency(), failure.retry_after()), (None, Some(Duration::from_secs(2 << i))));
     }
     let fifth = plan("p5", "{}", 1, Decision::Nurture);
@@ -215,14 +170,13 @@ async fn breaker_opens_after_five_failures_and_a_probe_closes_it() {
     assert_eq!(fixture.rows(&fifth)[0], "pending", "it was sent, with an unknown outcome");
     let plan = default_plan();
     let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
-    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
+    assert_eq!(named(&failure), "deferral breaker_open");
     assert_eq!(failure.dependency(), Some(&DEPENDENCY));
     assert_eq!(failure.retry_after(), Some(Duration::from_secs(30)));
 
     fixture.clock.advance(Duration::from_secs(30));
     fixture.crm_faults.extend([fail]);
-    let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
-    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
+    assert_eq!(named(&fixture.guard.submit_normal(&plan).await.unwrap_err()), "deferral breaker_open");
     assert!(fixture.crm_faults.is_over(), "the probe took the fault, not the lead");
     assert_eq!(fixture.rows(&plan), ["-"; 5]);
 
@@ -232,8 +186,7 @@ async fn breaker_opens_after_five_failures_and_a_probe_closes_it() {
 
 #[tokio::test]
 async fn operator_probe_closes_the_breaker_at_once() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::with_limits(&database, no_limits());
+    let fixture = GuardFixture::unlimited().await;
     let fail = Fault::Fail(FailureClass::Transient);
     fixture.crm_faults.extend([fail; 6]);
     for _ in 0..5 {
@@ -247,8 +200,7 @@ async fn operator_probe_closes_the_breaker_at_once() {
 
 #[tokio::test]
 async fn refusals_and_deferrals_do_not_open_the_breaker() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::with_limits(&database, no_limits());
+    let fixture = GuardFixture::unlimited().await;
     for class in [FailureClass::Permanent, FailureClass::Deferral] {
         fixture.crm_faults.extend([Fault::Fail(class); 10]);
         for _ in 0..10 {
@@ -266,8 +218,7 @@ async fn refusals_and_deferrals_do_not_open_the_breaker() {
 
 #[tokio::test]
 async fn half_open_call_closes_or_reopens_the_breaker() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::with_limits(&database, no_limits());
+    let fixture = GuardFixture::unlimited().await;
     let fail = Fault::Fail(FailureClass::Transient);
     fixture.crm_faults.extend([fail; 5]);
     for _ in 0..5 {
@@ -297,8 +248,7 @@ async fn half_open_call_closes_or_reopens_the_breaker() {
 
 #[tokio::test]
 async fn successful_reads_do_not_close_the_write_breaker() {
-    let database = DatabaseFixture::sqlite().await;
-    let fixture = GuardFixture::with_limits(&database, no_limits());
+    let fixture = GuardFixture::unlimited().await;
     for _ in 0..5 {
         fixture.crm_faults.extend([Fault::Fail(FailureClass::Transient)]);
         fixture.guard.submit_normal(&plan("bob", "{}", 1, Decision::Nurture)).await.unwrap_err();
@@ -337,8 +287,10 @@ async fn locked_record_counts_as_an_attempt_not_a_crm_failure() {
     for code in ["crm_unable_to_lock_row", "crm_entity_is_locked", "crm_conflict", "crm_locked"] {
         let (guard, ..) = guard(&Arc::new(MisbehavingExecutor::Locked(code)));
         for _ in 0..10 {
-            let failure = guard.submit_normal(&default_plan()).await.unwrap_err();
-            assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Transient, code));
+            assert_eq!(
+                named(&guard.submit_normal(&default_plan()).await.unwrap_err()),
+                format!("transient {code}")
+            );
         }
     }
 }
@@ -363,7 +315,7 @@ async fn work_interrupted_in_a_crm_call_is_a_crm_outage() {
         assert!(cut.is_err(), "the caller has no more time");
         let failure = guard.interrupted(&plan.lead_id).await.unwrap();
         let code = if n < 5 { "crm_outage" } else { "breaker_open" };
-        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, code));
+        assert_eq!(named(&failure), format!("deferral {code}"));
         assert_eq!(guard.interrupted(&plan.lead_id).await, None, "once");
     }
 }
@@ -449,7 +401,7 @@ async fn hanging_or_silent_crm_leaves_the_outcome_unknown() {
         let (guard, ledger, _) = guard(&Arc::new(executor));
         let plan = default_plan();
         let failure = guard.submit_normal(&plan).await.unwrap_err();
-        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+        assert_eq!(named(&failure), "deferral crm_outage");
         assert!(failure.message.contains(code), "{failure}");
         for planned in &plan.actions {
             let row = ledger.row(&planned.action_id).unwrap();

@@ -2,21 +2,14 @@
 
 use std::sync::Arc;
 
-use crm::parameters::{
-    CreateTask, LeadDetails, LogActivity, Priority, SalesStatus, SetLeadScore, UpdateLeadStatus,
+use crm::parameters::{CreateTask, LeadDetails, SalesStatus, SetLeadScore, UpdateLeadStatus};
+use crm::testing::{
+    FaultyExecutor, FaultyLedger, MemoryHealth, MemoryLedger, MemoryLimits, Script, suite_plan,
 };
-use crm::testing::{FaultyExecutor, FaultyLedger, MemoryHealth, MemoryLedger, MemoryLimits, Script};
-use crm::{
-    Action, ActionId, Authority, BegunPlan, Effect, Facts, FieldChange, Guard, GuardSettings, Ledger,
-    LimitSettings, MockCrm, Outcome, Plan, Text,
-};
+use crm::{Action, Effect, Guard, GuardSettings, LimitSettings, MockCrm, Plan, Text};
 use database::Database;
 use database::testing::TestDatabase;
-use jiff::Timestamp;
-use lead::{
-    CampaignId, ContentHash, Decision, DeliveryId, EmailAddress, Failure, Fit, FitScore, Intent, LeadId,
-    ManualClock,
-};
+use lead::{ContentHash, Decision, DeliveryId, ManualClock};
 
 /// A pool on a migrated database, which is removed on drop.
 pub(crate) struct DatabaseFixture {
@@ -42,74 +35,67 @@ impl DatabaseFixture {
     }
 }
 
-/// A ledger that a test can read while the guard uses it.
-#[derive(Clone, Default)]
-pub(crate) struct SharedLedger(pub(crate) Arc<MemoryLedger>);
-
-#[async_trait::async_trait]
-impl Ledger for SharedLedger {
-    async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure> {
-        self.0.begin(provider, plan, authority).await
-    }
-
-    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
-        self.0.note(changes).await
-    }
-
-    async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
-        self.0.finish(outcomes).await
-    }
-
-    async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
-        self.0.written_record(provider, lead).await
-    }
-
-    async fn record_outage(&self, lead: &LeadId) -> Result<(), Failure> {
-        self.0.record_outage(lead).await
-    }
-
-    async fn last_outage(&self, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
-        self.0.last_outage(lead).await
-    }
-}
-
 /// A guard with access to its parts. Each CRM or ledger call takes one fault from its script.
 pub(crate) struct GuardFixture {
     pub(crate) guard: Guard,
     pub(crate) crm: MockCrm,
     pub(crate) ledger: Arc<MemoryLedger>,
+    pub(crate) health: Arc<MemoryHealth>,
     pub(crate) crm_faults: Arc<Script>,
     pub(crate) ledger_faults: Arc<Script>,
     pub(crate) clock: ManualClock,
+    _database: Option<DatabaseFixture>,
 }
 
 impl GuardFixture {
-    pub(crate) fn new(database: &DatabaseFixture) -> Self {
-        Self::with_limits(database, LimitSettings::default())
+    /// A guard with the default limits and a database of its own.
+    pub(crate) async fn new() -> Self {
+        Self::with(LimitSettings::default(), GuardSettings::default()).await
     }
 
-    pub(crate) fn with_limits(database: &DatabaseFixture, limits: LimitSettings) -> Self {
-        Self::build(database, limits, Script::new([]), Script::new([]))
+    /// A guard without limits.
+    pub(crate) async fn unlimited() -> Self {
+        Self::with(no_limits(), GuardSettings::default()).await
     }
 
-    pub(crate) fn build(
+    /// A guard that stores old values.
+    pub(crate) async fn with_old_values() -> Self {
+        Self::with(no_limits(), GuardSettings { keep_old_values: true, ..GuardSettings::default() }).await
+    }
+
+    pub(crate) async fn with(limits: LimitSettings, settings: GuardSettings) -> Self {
+        let database = DatabaseFixture::sqlite().await;
+        let fixture = Self::build(&database, limits, settings, Script::new([]), Script::new([]));
+        Self { _database: Some(database), ..fixture }
+    }
+
+    /// A guard without limits on a shared database.
+    pub(crate) fn on(
         database: &DatabaseFixture,
-        limits: LimitSettings,
         crm_faults: Arc<Script>,
         ledger_faults: Arc<Script>,
     ) -> Self {
-        let clock = ManualClock::default();
-        let crm = database.crm();
-        let ledger = SharedLedger::default();
+        Self::build(database, no_limits(), GuardSettings::default(), crm_faults, ledger_faults)
+    }
+
+    fn build(
+        database: &DatabaseFixture,
+        limits: LimitSettings,
+        settings: GuardSettings,
+        crm_faults: Arc<Script>,
+        ledger_faults: Arc<Script>,
+    ) -> Self {
+        let (clock, crm) = (ManualClock::default(), database.crm());
+        let (ledger, health) = (Arc::new(MemoryLedger::default()), Arc::new(MemoryHealth::default()));
         let guard = Guard::new(
             Arc::new(FaultyExecutor::new(crm.clone(), Arc::clone(&crm_faults))),
-            Arc::new(FaultyLedger::new(ledger.clone(), Arc::clone(&ledger_faults))),
-            Arc::new(MemoryHealth::default()),
+            Arc::new(FaultyLedger::new(Arc::clone(&ledger) as _, Arc::clone(&ledger_faults))),
+            Arc::clone(&health) as _,
             Arc::new(MemoryLimits::new(limits, Arc::new(clock.clone()))),
             Arc::new(clock.clone()),
-            GuardSettings::default(),
+            settings,
         );
-        Self { guard, crm, ledger: ledger.0, crm_faults, ledger_faults, clock }
+        Self { guard, crm, ledger, health, crm_faults, ledger_faults, clock, _database: None }
     }
 
     /// The states of a plan's rows, `-` for a missing row.
@@ -134,56 +120,24 @@ pub(crate) fn no_limits() -> LimitSettings {
     LimitSettings { per_lead: u32::MAX, per_account: u32::MAX, global: u32::MAX, ..LimitSettings::default() }
 }
 
-pub(crate) fn lead(name: &str) -> LeadId {
-    LeadId::derive(&email(name), &CampaignId::parse("launch_2024").unwrap())
-}
-
-fn email(name: &str) -> EmailAddress {
-    EmailAddress::parse(&format!("{name}@example.com")).unwrap()
-}
-
-/// A typical plan of a lead: its record, score, status, a task and an activity.
+/// A plan of a lead without company data: its record, score, status, a task and an activity. The content is
+/// the lead's title.
 pub(crate) fn plan(name: &str, content: &str, round: u32, decision: Decision) -> Plan {
-    let lead_id = lead(name);
-    let delivery_id = DeliveryId::derive(&lead_id, &ContentHash::of(content));
-    let actions = vec![
-        Action::UpsertLead(LeadDetails {
-            email: email(name),
-            campaign_id: CampaignId::parse("launch_2024").unwrap(),
-            first_name: Text::fit("Ann"),
-            last_name: Text::fit("O'Brien"),
-            company: Text::fit("Drop Table Ltd"),
-            title: Text::fit(content),
-            phone: Text::fit("+1 555 0100"),
-            owner: None,
-            earlier: None,
-            facts: Facts::default(),
-        }),
-        Action::SetLeadScore(SetLeadScore {
-            fit_score: FitScore::clamped(50 + i64::from(round)),
-            fit: Fit::Medium,
-            intent: Intent::High,
-            decision,
-            fallback: false,
-            summary: Text::fit("Fit MEDIUM"),
-            facts: Facts::default(),
-        }),
-        Action::UpdateLeadStatus(UpdateLeadStatus { status: SalesStatus::from(decision) }),
-        Action::CreateTask(CreateTask {
-            decision,
-            subject: Text::parse("Call the lead").unwrap(),
-            description: None,
-            priority: Priority::High,
-            due_at: Timestamp::UNIX_EPOCH,
-            owner: None,
-        }),
-        Action::LogActivity(LogActivity {
-            subject: Text::parse("Judged").unwrap(),
-            body: None,
-            at: Timestamp::UNIX_EPOCH,
-        }),
-    ];
-    Plan::new(lead_id, delivery_id, round, Some("example.com".to_owned()), actions)
+    let plan = suite_plan(name, content, 50 + i64::from(round));
+    let delivery_id = DeliveryId::derive(&plan.lead_id, &ContentHash::of(content));
+    let actions = plan.actions.into_iter().filter_map(|planned| match planned.action {
+        Action::UpsertLead(details) => {
+            Some(Action::UpsertLead(LeadDetails { first_name: Text::fit("Ann"), ..details }))
+        }
+        Action::SyncFirmographics(_) => None,
+        Action::SetLeadScore(score) => Some(Action::SetLeadScore(SetLeadScore { decision, ..score })),
+        Action::UpdateLeadStatus(_) => {
+            Some(Action::UpdateLeadStatus(UpdateLeadStatus { status: SalesStatus::from(decision) }))
+        }
+        Action::CreateTask(task) => Some(Action::CreateTask(CreateTask { decision, ..task })),
+        other => Some(other),
+    });
+    Plan::new(plan.lead_id, delivery_id, round, Some("example.com".to_owned()), actions.collect())
 }
 
 /// A plan for tests that need only one.

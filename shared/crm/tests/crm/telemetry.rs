@@ -5,7 +5,7 @@ use crm::testing::Fault;
 use lead::FailureClass;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use crate::support::{DatabaseFixture, GuardFixture, default_plan};
+use crate::support::{GuardFixture, default_plan};
 
 #[test]
 fn actions_are_logged_and_counted_without_values() {
@@ -23,8 +23,7 @@ fn actions_are_logged_and_counted_without_values() {
     tracing::subscriber::with_default(subscriber, || {
         metrics::with_local_recorder(&recorder, || {
             runtime.block_on(async {
-                let database = DatabaseFixture::sqlite().await;
-                let fixture = GuardFixture::new(&database);
+                let fixture = GuardFixture::new().await;
                 fixture.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Permanent)]);
                 fixture.guard.submit_normal(&default_plan()).await.unwrap_err();
                 fixture.guard.submit_normal(&default_plan()).await.unwrap();

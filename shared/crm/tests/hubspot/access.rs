@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crm::testing::suite_plan;
+use crm::testing::{execute_ok, named, suite_plan};
 use crm::{Executor as _, HubSpotCredentials};
-use lead::{Clock as _, FailureClass, ManualClock};
+use lead::{Clock as _, ManualClock};
 use sandbox::hubspot::{HubSpot, Settings};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
@@ -49,8 +49,7 @@ async fn token_that_expires_during_a_plan_is_replaced_once() {
     crm.probe().await.unwrap();
     fixture.hubspot.expire_tokens();
     let plan = suite_plan("ann", "CTO", 87);
-    let results = crm.execute(&plan.lead_id, &plan.actions).await;
-    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    execute_ok(&crm, &plan).await;
     fixture.assert_complete(&plan);
     assert_eq!(token_requests(&fixture), 2);
 }
@@ -64,10 +63,7 @@ async fn refused_credentials_defer_all_leads() {
     {
         let crm = fixture.executor_with("2026-03", credentials);
         let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-        assert_eq!(
-            (failure.class(), failure.code.as_ref()),
-            (FailureClass::Deferral, "crm_credentials_refused")
-        );
+        assert_eq!(named(&failure), "deferral crm_credentials_refused");
         assert_eq!(failure.dependency().unwrap().as_str(), "crm.hubspot");
         assert_eq!(crm.probe().await.unwrap_err().code, "crm_credentials_refused");
     }
@@ -100,7 +96,7 @@ async fn burst_limit_defers_leads_until_its_window_ends() {
         let before = fixture.fake.exchanges().len();
         let results = crm.execute(&plan.lead_id, &plan.actions).await;
         let Some(failure) = results.iter().find_map(|result| result.as_ref().err()) else { break };
-        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_rate_limited"));
+        assert_eq!(named(failure), "deferral crm_rate_limited");
         waits += 1;
         // No request is sent until the window ends.
         assert!(crm.probe().await.is_err());
@@ -125,10 +121,7 @@ async fn probe_until_ok(fixture: &AccountFixture, crm: &crm::HubSpotCrm) -> u32 
         match crm.probe().await {
             Ok(()) => return probes,
             Err(failure) => {
-                assert_eq!(
-                    (failure.class(), failure.code.as_ref()),
-                    (FailureClass::Deferral, "crm_daily_quota")
-                );
+                assert_eq!(named(&failure), "deferral crm_daily_quota");
                 let wait = failure.retry_after().unwrap();
                 assert!(wait <= Duration::from_hours(1), "a probe is cheap: {wait:?}");
                 fixture.clock.advance(wait);
@@ -157,15 +150,17 @@ async fn daily_quota_is_probed_hourly_until_the_accounts_midnight() {
     // It is midnight in UTC; the account is five hours behind.
     use_up_quota(&fixture);
     let plan = suite_plan("ann", "CTO", 87);
-    let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_daily_quota"));
+    assert_eq!(
+        named(&crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err()),
+        "deferral crm_daily_quota"
+    );
     let before = fixture.fake.exchanges().len();
     assert!(crm.probe().await.is_err(), "no request is sent during the wait");
     assert_eq!(fixture.fake.exchanges().len(), before);
     assert_eq!(probe_until_ok(&fixture, &crm).await, 6, "the first one is during the first wait");
     let waited = waited_since_midnight(&fixture);
     assert!((5 * 3600..=5 * 3600 + 60).contains(&waited), "{waited} seconds");
-    assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
+    execute_ok(&crm, &plan).await;
     fixture.assert_complete(&plan);
 }
 
@@ -203,13 +198,15 @@ async fn short_rate_limit_is_waited_out_during_the_plan() {
     fixture.fault(Fault::on("/companies/search", in_a_second).times(1));
     fixture.fault(Fault::on("/contacts/batch/upsert", too_many("0")).times(3));
     let (crm, plan) = (fixture.executor(), suite_plan("ann", "CTO", 87));
-    assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
+    execute_ok(&crm, &plan).await;
     fixture.assert_complete(&plan);
 
     // A rate limit that persists defers the lead.
     fixture.fault(Fault::on("/contacts/batch/read", too_many("0")).times(4));
-    let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_rate_limited"));
+    assert_eq!(
+        named(&crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err()),
+        "deferral crm_rate_limited"
+    );
 }
 
 #[tokio::test]
@@ -241,13 +238,15 @@ async fn unanswered_call_is_retried_a_few_times() {
     ] {
         fixture.fault(Fault::on(path, way).times(2));
     }
-    assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
+    execute_ok(&crm, &plan).await;
     fixture.assert_complete(&plan);
     assert_eq!(fixture.counts(), [1, 1, 1, 1, 0]);
 
     fixture.fault(Fault::on("/contacts/batch/read", Misbehaviour::Refuse).times(3));
-    let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Transient, "http_reply_lost"));
+    assert_eq!(
+        named(&crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err()),
+        "transient http_reply_lost"
+    );
 }
 
 /// `docs/hubspot.md` states these numbers.
@@ -268,7 +267,7 @@ async fn calls_per_lead_are_as_documented() {
         let facts = calls();
         crm.preview(&plan.lead_id, &plan.actions).await.unwrap();
         let old_values = calls();
-        assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
+        execute_ok(&crm, &plan).await;
         counts.push([facts, old_values, calls()]);
     }
     assert_eq!(counts, [[4, 8, 15], [4, 7, 8]]);

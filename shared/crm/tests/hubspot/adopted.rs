@@ -1,7 +1,7 @@
 //! Contacts that users created, and the changes that a form may make to them.
 
 use crm::parameters::{SalesStatus, SetLeadScore, UpdateLeadStatus};
-use crm::testing::suite_plan;
+use crm::testing::{assert_found, execute_ok, suite_plan};
 use crm::{Action, Executor as _, Plan};
 use lead::{Decision, Fit, FitScore, Intent};
 use sandbox::hubspot::{Kind, Record};
@@ -41,8 +41,7 @@ fn student() -> Plan {
 }
 
 async fn deliver(fixture: &AccountFixture, plan: &Plan) -> Record {
-    let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
-    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    execute_ok(&fixture.executor(), plan).await;
     fixture.hubspot.records(Kind::Contact).remove(0)
 }
 
@@ -62,10 +61,7 @@ async fn form_keeps_the_users_values_of_an_adopted_contact() {
         assert_eq!(contact.get("revenueflow_campaign"), Some("launch_2024"), "the other fields are written");
         let plan = student();
         assert_eq!(contact.get("revenueflow_id"), Some(plan.lead_id.as_str()));
-        for planned in &plan.actions {
-            let found = fixture.executor().find(&plan.lead_id, planned).await.unwrap();
-            assert!(found.is_some(), "{delivery}: {}", planned.action.kind());
-        }
+        assert_found(&fixture.executor(), &plan.lead_id, &plan.actions).await;
     }
 }
 

@@ -1,8 +1,7 @@
 //! Contacts that users merged or deleted after they were written.
 
-use crm::testing::suite_plan;
-use crm::{Effect, Executor as _, Followed, Guard, LeftOut, PlanOutcome};
-use lead::FailureClass;
+use crm::testing::{assert_found, named, suite_plan};
+use crm::{Effect, Followed, Guard, LeftOut, PlanOutcome};
 use sandbox::hubspot::{HubSpot, Kind, Record};
 
 use crate::support::AccountFixture;
@@ -52,7 +51,7 @@ async fn deleted_contact_is_reported_and_not_created_again() {
     fixture.hubspot.delete(Kind::Contact, ours.id);
     for _ in 0..2 {
         let failure = guard.submit_normal(&suite_plan("ann", "CEO", 61)).await.unwrap_err();
-        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "crm_record_deleted"));
+        assert_eq!(named(&failure), "permanent crm_record_deleted");
         assert!(failure.message.contains(&ours.id.to_string()), "{failure}");
     }
     assert_eq!(fixture.counts()[0], 0);
@@ -132,10 +131,7 @@ async fn deleted_company_is_reported_and_not_created_again() {
         assert!(!left_out.is_empty(), "{name}");
         assert!(left_out.iter().all(|one| one.reason == LeftOut::RecordDeleted), "{left_out:?}");
         assert_eq!(fixture.contact(&format!("{name}@example.com")).get("jobtitle"), Some(title));
-        for planned in &plan.actions {
-            let found = fixture.executor().find(&plan.lead_id, planned).await.unwrap();
-            assert!(found.is_some(), "{}", planned.action.kind());
-        }
+        assert_found(&fixture.executor(), &plan.lead_id, &plan.actions).await;
     }
     let preview = guard.preview(&suite_plan("ann", "VP", 70)).await.unwrap();
     let name = preview.changes.iter().find(|change| change.source == "company.name").unwrap();

@@ -5,26 +5,19 @@ use std::time::Duration;
 use crm::parameters::{
     ContactDetails, CreateOpportunity, LeadDetails, MatchAccount, ReassignTask, UpdateOpportunityStage,
 };
-use crm::testing::suite_plan;
+use crm::testing::{assert_found, execute_ok, suite_plan};
 use crm::{
-    About, Action, ActionId, Executor as _, Facts, HubSpotCrm, Known, KnownAccount, KnownContact,
-    KnownOpportunity, Plan, Text,
+    About, Action, ActionId, Executor as _, Facts, Known, KnownAccount, KnownContact, KnownOpportunity, Plan,
+    Text,
 };
 use jiff::Timestamp;
 use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress, LeadId};
-use sandbox::hubspot::{HubSpot, Kind};
+use sandbox::hubspot::{HubSpot, Kind, Record};
 
 use crate::support::{AccountFixture, with_actions};
 
-/// Executes a plan, whose actions must all succeed. Returns the record ids.
-async fn execute_ok(crm: &HubSpotCrm, plan: &Plan) -> Vec<String> {
-    let results = crm.execute(&plan.lead_id, &plan.actions).await;
-    assert_eq!(results.len(), plan.actions.len(), "{results:?}");
-    results.into_iter().map(|result| result.unwrap().record_id).collect()
-}
-
 /// The same person in another campaign.
-pub(crate) fn in_campaign(plan: &Plan, campaign: &str) -> Plan {
+fn in_campaign(plan: &Plan, campaign: &str) -> Plan {
     let mut actions: Vec<Action> = plan.actions.iter().map(|planned| planned.action.clone()).collect();
     let Action::UpsertLead(LeadDetails { email, campaign_id, facts, .. }) = &mut actions[0] else {
         unreachable!()
@@ -46,7 +39,7 @@ async fn existing_contact_is_adopted_and_keeps_the_users_values() {
     let plan = suite_plan("ann", "CTO", 87);
     let crm = fixture.executor();
     let ids = execute_ok(&crm, &plan).await;
-    assert_eq!(ids[0], old.to_string());
+    assert_eq!(ids[0].record_id, old.to_string());
     let contact = fixture.contact("ann@example.com");
     assert_eq!(contact.get("firstname"), Some("Annabel"));
     assert_eq!(contact.get("lifecyclestage"), Some("customer"), "a stage is never moved back");
@@ -58,9 +51,7 @@ async fn existing_contact_is_adopted_and_keeps_the_users_values() {
     let score = &plan.actions[2..3];
     let results = fixture.executor().execute(&plan.lead_id, score).await;
     assert_eq!(results[0].as_ref().unwrap().record_id, old.to_string());
-    for planned in &plan.actions[2..] {
-        assert!(crm.find(&plan.lead_id, planned).await.unwrap().is_some(), "{}", planned.action.kind());
-    }
+    assert_found(&fixture.executor(), &plan.lead_id, &plan.actions[2..]).await;
     assert_eq!(fixture.counts(), [1, 1, 1, 2, 0]);
 }
 
@@ -81,9 +72,12 @@ async fn secondary_address(is_searchable: bool) {
         &[("email", "ann@home.example"), ("hs_additional_emails", "a@x.example;Ann@example.com")],
     );
     let plan = suite_plan("ann", "CTO", 87);
-    assert_eq!(execute_ok(&fixture.executor(), &plan).await[0], old.to_string());
+    assert_eq!(execute_ok(&fixture.executor(), &plan).await[0].record_id, old.to_string());
     assert_eq!(fixture.counts(), [1, 1, 1, 2, 0], "one note is the anchor");
-    assert_eq!(execute_ok(&fixture.executor(), &suite_plan("ann", "CEO", 61)).await[0], old.to_string());
+    assert_eq!(
+        execute_ok(&fixture.executor(), &suite_plan("ann", "CEO", 61)).await[0].record_id,
+        old.to_string()
+    );
     let contact = fixture.contact("ann@home.example");
     assert_eq!(
         contact.get("jobtitle"),
@@ -91,9 +85,7 @@ async fn secondary_address(is_searchable: bool) {
         "the primary address stays, and a title is only filled in"
     );
     assert_eq!(contact.get("revenueflow_score"), Some("61"));
-    for planned in &plan.actions[3..] {
-        assert!(fixture.executor().find(&plan.lead_id, planned).await.unwrap().is_some());
-    }
+    assert_found(&fixture.executor(), &plan.lead_id, &plan.actions[3..]).await;
 }
 
 #[tokio::test]
@@ -102,18 +94,28 @@ async fn two_campaigns_of_a_person_share_one_contact() {
     let (first, crm) = (suite_plan("ann", "CTO", 87), fixture.executor());
     let second = in_campaign(&first, "webinar_7");
     let (a, b) = tokio::join!(execute_ok(&crm, &first), execute_ok(&crm, &second));
-    assert_eq!(a[0], b[0]);
+    assert_eq!(a[0].record_id, b[0].record_id);
     assert_eq!(fixture.counts()[0], 1);
     for plan in [&first, &second] {
         let results = fixture.executor().execute(&plan.lead_id, &plan.actions[2..]).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         let task = fixture.record_of(plan, "create_task");
         assert_eq!(fixture.hubspot.associated(Kind::Task, task.id, Kind::Contact).len(), 1);
-        for planned in &plan.actions[4..] {
-            assert!(crm.find(&plan.lead_id, planned).await.unwrap().is_some(), "{}", planned.action.kind());
-        }
+        assert_found(&fixture.executor(), &plan.lead_id, &plan.actions[4..]).await;
     }
     assert_eq!(fixture.counts(), [1, 1, 2, 3, 0], "a task and a note for each, and an anchor for the second");
+
+    // One after the other, the second campaign does not take the contact's key.
+    let first = suite_plan("bob", "CTO", 87);
+    let second = in_campaign(&first, "g09-2");
+    execute_ok(&crm, &first).await;
+    execute_ok(&crm, &second).await;
+    let notes = fixture.hubspot.records(Kind::Note);
+    let names_it = |note: &&Record| note.get("hs_note_body").is_some_and(|body| body.contains("g09-2"));
+    assert_eq!(notes.iter().filter(names_it).count(), 1, "the anchor names the second campaign");
+    let contact = fixture.contact("bob@example.com");
+    assert_eq!(contact.get("revenueflow_campaign"), Some("g09-2"), "the last write wins");
+    assert_eq!(contact.get("revenueflow_id"), Some(first.lead_id.as_str()));
 }
 
 #[tokio::test]
@@ -185,16 +187,21 @@ async fn contact_actions_and_deals_use_the_leads_contact() {
     let ids = execute_ok(&crm, &creating).await;
     let deal = fixture.record_of(&creating, "create_opportunity");
     assert_eq!((deal.get("dealstage"), deal.get("amount")), (Some("qualifiedtobuy"), Some("100000")));
-    for (kind, id) in
-        [(Kind::Contact, &ids[0]), (Kind::Company, &fixture.hubspot.records(Kind::Company)[0].id.to_string())]
-    {
+    for (kind, id) in [
+        (Kind::Contact, &ids[0].record_id),
+        (Kind::Company, &fixture.hubspot.records(Kind::Company)[0].id.to_string()),
+    ] {
         assert!(
             fixture.hubspot.associated(Kind::Deal, deal.id, kind).contains_key(&id.parse().unwrap()),
             "{kind:?}"
         );
     }
     let moved = with_actions(&plan, vec![plan.actions[0].action.clone(), contact, opportunity, moved]);
-    assert_eq!(execute_ok(&crm, &moved).await[0], ids[0], "the lead and the contact are one record");
+    assert_eq!(
+        execute_ok(&crm, &moved).await[0].record_id,
+        ids[0].record_id,
+        "the lead and the contact are one record"
+    );
     let deal = fixture.record_of(&creating, "create_opportunity");
     assert_eq!(deal.get("dealstage"), Some("closedwon"), "a stage may be given by its label");
     assert_eq!(fixture.counts(), [1, 1, 0, 0, 1]);

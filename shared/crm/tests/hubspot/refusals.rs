@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crm::testing::suite_plan;
+use crm::testing::{named, suite_plan};
 use crm::{Executor as _, LeftOut, OwnerStatus, Plan};
 use lead::FailureClass;
 use sandbox::hubspot::{HubSpot, Kind, PropertyChange};
@@ -182,7 +182,7 @@ async fn repeated_refusals_of_a_record_end_after_a_few_rounds() {
     let before = fixture.fake.exchanges().len();
     let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
     let failure = results[0].clone().unwrap_err();
-    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "crm_values_refused"));
+    assert_eq!(named(&failure), "permanent crm_values_refused");
     assert!(failure.message.contains("hs_lead_status"), "{failure}");
     let exchanges = fixture.fake.exchanges();
     let writes =

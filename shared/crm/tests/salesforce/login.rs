@@ -5,9 +5,9 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use crm::testing::suite_plan;
+use crm::testing::{named, suite_plan};
 use crm::{Executor, Salesforce, SalesforceCredentials, SalesforceSettings};
-use lead::{Failure, FailureClass};
+use lead::Failure;
 use sandbox::salesforce::Org;
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
@@ -40,10 +40,7 @@ async fn signed_assertion_logs_in() {
     let other_key = KeyPair::generate(KeySize::Rsa2048).unwrap();
     for (user, key) in [("somebody@acme.example", &key), (user, &other_key)] {
         let failure = jwt(settings(&fixture.fake), user, &pem(key)).unwrap().probe().await.unwrap_err();
-        assert_eq!(
-            (failure.class(), failure.code.as_ref()),
-            (FailureClass::Deferral, "crm_credentials_refused")
-        );
+        assert_eq!(named(&failure), "deferral crm_credentials_refused");
     }
     for invalid in ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"] {
         let Err(failure) = jwt(settings(&fixture.fake), user, invalid) else {

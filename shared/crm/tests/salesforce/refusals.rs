@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crm::testing::suite_plan;
+use crm::testing::{assert_found, suite_plan};
 use crm::{Executor, Salesforce};
 use sandbox::salesforce::{DuplicateRule, Field, RowFault, ValidationRule};
 use sandbox::{Fault, Misbehaviour};
@@ -204,13 +204,7 @@ async fn converted_lead_is_updated_through_its_contact() {
     assert_eq!(contacts[0]["RevenueFlow_Score__c"], 61.0, "the form does not lower the score either");
     assert_eq!(fixture.lead()["RevenueFlow_Score__c"], 87.0);
     let plan = suite_plan("ann", "CEO", 61);
-    for planned in &plan.actions {
-        assert!(
-            fixture.executor.find(&plan.lead_id, planned).await.unwrap().is_some(),
-            "{}",
-            planned.action.kind()
-        );
-    }
+    assert_found(&*fixture.executor, &plan.lead_id, &plan.actions).await;
 }
 
 #[tokio::test]

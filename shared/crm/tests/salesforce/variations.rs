@@ -198,46 +198,6 @@ async fn status_missing_from_the_org_becomes_its_default() {
 }
 
 #[tokio::test]
-async fn states_match_without_accents_within_their_country() {
-    for (country, region, state) in [
-        ("BR", "São Paulo", Some("SP")),
-        ("BR", "Sao Paulo", Some("SP")),
-        ("br", "SA\u{303}O PAULO", Some("SP")),
-        ("CA", "quebec", Some("QC")),
-        ("CA", "Québec", Some("QC")),
-        ("CI", "Abidjan", None),
-        ("DE", "Bayern", None),
-        ("BR", "Sao", None),
-    ] {
-        let fixture = OrgFixture::new().await;
-        fixture.org(sandbox::salesforce::Org::enable_address_picklists);
-        let mut plan = full_plan();
-        if let Action::SyncFirmographics(company) = &mut plan.actions[1].action {
-            (company.country, company.region) = (Text::fit(country), Text::fit(region));
-        }
-        let effects = fixture.execute_ok(&plan).await;
-        assert_eq!(fixture.lead()["StateCode"].as_str(), state, "{country} {region}");
-        assert_eq!(fixture.lead()["CountryCode"], country.to_uppercase(), "{country} {region}");
-        let expected = if state.is_none() { vec!["not_in_picklist"] } else { vec![] };
-        assert_eq!(reasons(&effects, "StateCode"), expected, "{country} {region}");
-        assert_eq!(fixture.calls("/composite").len(), 3, "nothing was refused");
-    }
-}
-
-#[tokio::test]
-async fn state_without_country_is_omitted_with_address_picklists() {
-    let fixture = OrgFixture::new().await;
-    fixture.org(sandbox::salesforce::Org::enable_address_picklists);
-    let mut plan = full_plan();
-    if let Action::SyncFirmographics(company) = &mut plan.actions[1].action {
-        (company.country, company.region) = (None, Text::fit("California"));
-    }
-    let effects = fixture.execute_ok(&plan).await;
-    assert_eq!(reasons(&effects, "StateCode"), ["partner_missing"]);
-    assert_eq!(fixture.lead()["City"], "Los Angeles");
-}
-
-#[tokio::test]
 async fn unknown_code_is_permanent_for_a_row_deferral_for_describe() {
     for object in ["Lead", "Task"] {
         let fixture = OrgFixture::new().await;
@@ -265,15 +225,6 @@ async fn unknown_code_is_permanent_for_a_row_deferral_for_describe() {
 }
 
 #[tokio::test]
-async fn unknown_code_that_names_a_field_omits_that_field() {
-    let fixture = OrgFixture::new().await;
-    let fault = RowFault { fields: vec!["Title".to_owned()], ..RowFault::of("Lead", "SOMETHING_NEW", 1) };
-    fixture.org(|org| org.row_faults.push(fault));
-    let effects = fixture.execute_ok(&full_plan()).await;
-    assert_eq!((fixture.lead().get("Title"), reasons(&effects, "Title")), (None, vec!["refused"]));
-}
-
-#[tokio::test]
 async fn owner_without_access_to_the_record_is_omitted() {
     for object in ["Lead", "Task"] {
         let fixture = OrgFixture::new().await;
@@ -282,22 +233,6 @@ async fn owner_without_access_to_the_record_is_omitted() {
         let effects = fixture.execute_ok(&full_plan()).await;
         assert_eq!(reasons(&effects, "OwnerId"), ["owner_unsuitable"], "{object}");
         assert_eq!(record(&fixture, object)["OwnerId"], sandbox::salesforce::Org::API_USER, "{object}");
-    }
-}
-
-#[tokio::test]
-async fn daily_and_concurrent_limits_are_distinguished() {
-    let answer = |message: &str| json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED", "message": message }]);
-    for (message, expected) in [
-        ("TotalRequests Limit exceeded.", "deferral crm_request_limit_exceeded"),
-        ("", "deferral crm_request_limit_exceeded"),
-        ("ConcurrentRequests (Concurrent API Requests) Limit exceeded.", "deferral crm_busy"),
-        ("concurrentrequests limit exceeded", "deferral crm_busy"),
-        ("Too many concurrent requests.", "deferral crm_busy"),
-    ] {
-        let fixture = OrgFixture::new().await;
-        fixture.fake.add_fault(Fault::on("/composite", Misbehaviour::answer(403, answer(message))));
-        assert_eq!(outcomes(&fixture.execute(&suite_plan("ann", "CTO", 87)).await), [expected], "{message}");
     }
 }
 

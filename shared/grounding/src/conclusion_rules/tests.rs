@@ -6,16 +6,16 @@ use crate::Claim;
 /// Score, intent, decision and the codes of the broken rules.
 type Outcome = (i64, Intent, Decision, Vec<ReasonCode>);
 
-fn conclude(
+/// Concludes from computed facts. Each claim comes with the flag whether its fact is matched.
+#[expect(clippy::needless_pass_by_value, reason = "the calls stay short")]
+fn conclude_from(
     contract: &Contract,
-    baseline: Option<f64>,
+    computed: Value,
     proposed: (i64, Intent, Decision),
-    evidence: &[ClaimType],
+    evidence: &[(ClaimType, bool)],
 ) -> Outcome {
     let mut facts = FactSheet::new();
-    if let Some(baseline) = baseline {
-        facts.set(Namespace::Computed, json!({"baseline_score": baseline}).as_object().unwrap().clone());
-    }
+    facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
     let answer = Answer {
         fit_score: FitScore::new(proposed.0).unwrap(),
         intent: proposed.1,
@@ -23,24 +23,41 @@ fn conclude(
         reasoning: String::new(),
         evidence: Vec::new(),
     };
-    let passed: Vec<_> = evidence.iter().map(|&claim_type| passed(claim_type)).collect();
-    let end = Conclusion::new(&answer, &passed, contract).lower(&facts);
-    (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
-}
-
-/// Without the rule about computed facts for calls.
-fn evidence_rules_only() -> Contract {
-    Contract { call_needs_facts: false, ..Contract::default() }
-}
-
-fn passed(claim_type: ClaimType) -> Passed {
     let claim = Claim {
         source: String::new(),
         field_path: String::new(),
         value: json!(1),
         claim_type: String::new(),
     };
-    Passed { claim, claim_type, is_matched: true, retyped: None }
+    let with = |&(claim_type, is_matched): &(ClaimType, bool)| Passed {
+        claim: claim.clone(),
+        claim_type,
+        is_matched,
+        retyped: None,
+    };
+    let passed: Vec<_> = evidence.iter().map(with).collect();
+    let end = Conclusion::new(&answer, &passed, contract).lower(&facts);
+    (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
+}
+
+/// Concludes from claims whose facts are matched.
+fn conclude(
+    contract: &Contract,
+    baseline: Option<f64>,
+    proposed: (i64, Intent, Decision),
+    evidence: &[ClaimType],
+) -> Outcome {
+    let computed = baseline.map_or(json!({}), |baseline| json!({ "baseline_score": baseline }));
+    conclude_from(contract, computed, proposed, &matched(evidence))
+}
+
+fn matched(evidence: &[ClaimType]) -> Vec<(ClaimType, bool)> {
+    evidence.iter().map(|&claim_type| (claim_type, true)).collect()
+}
+
+/// Without the rule about computed facts for calls.
+fn evidence_rules_only() -> Contract {
+    Contract { call_needs_facts: false, ..Contract::default() }
 }
 
 use ClaimType::{Behavior, Firmographic, Pipeline, Score};
@@ -148,20 +165,11 @@ fn band_does_not_lift_a_score_above_its_support() {
 #[test]
 fn intent_stays_within_the_band() {
     let conclude = |computed: &str, intent_band: u8, proposed: Intent, evidence: &[ClaimType]| {
-        let mut facts = FactSheet::new();
-        let level = json!({ "intent_level": computed });
-        facts.set(Namespace::Computed, level.as_object().unwrap().clone());
-        let answer = Answer {
-            fit_score: FitScore::clamped(90),
-            intent: proposed,
-            decision: RouteToSdr,
-            reasoning: String::new(),
-            evidence: Vec::new(),
-        };
-        let passed: Vec<_> = evidence.iter().map(|&claim_type| passed(claim_type)).collect();
-        let contract = Contract { intent_band, ..evidence_rules_only() };
-        let end = Conclusion::new(&answer, &passed, &contract).lower(&facts);
-        (end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect::<Vec<_>>())
+        let (contract, level) =
+            (Contract { intent_band, ..evidence_rules_only() }, json!({ "intent_level": computed }));
+        let (_, intent, decision, codes) =
+            conclude_from(&contract, level, (90, proposed, RouteToSdr), &matched(evidence));
+        (intent, decision, codes)
     };
     let supported = [Firmographic, Behavior];
     assert_eq!(
@@ -194,18 +202,9 @@ fn baseline_that_is_not_a_number_is_none() {
 #[test]
 fn call_needs_computed_facts_that_justify_it() {
     let conclude = |contract: &Contract, computed: Value, proposed: Decision| {
-        let mut facts = FactSheet::new();
-        facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
-        let answer = Answer {
-            fit_score: FitScore::clamped(90),
-            intent: High,
-            decision: proposed,
-            reasoning: String::new(),
-            evidence: Vec::new(),
-        };
-        let supported = [Firmographic, Behavior].map(passed);
-        let end = Conclusion::new(&answer, &supported, contract).lower(&facts);
-        (end.decision, end.breaches.iter().map(|breach| breach.code).collect::<Vec<_>>())
+        let supported = matched(&[Firmographic, Behavior]);
+        let (_, _, decision, codes) = conclude_from(contract, computed, (90, High, proposed), &supported);
+        (decision, codes)
     };
     let latest = Contract::default();
     let lowered = (ManualReview, vec![ReasonCode::CallNotInFacts]);
@@ -222,34 +221,13 @@ fn call_needs_computed_facts_that_justify_it() {
     assert_eq!(conclude(&off, computed(79, "HIGH"), RouteToSdr), (RouteToSdr, vec![]));
 }
 
-/// Concludes from computed facts. Each claim comes with the flag whether its fact is matched.
-#[expect(clippy::needless_pass_by_value, reason = "the calls stay short")]
-fn conclude_from(
-    computed: Value,
-    proposed: (i64, Intent, Decision),
-    evidence: &[(ClaimType, bool)],
-) -> Outcome {
-    let mut facts = FactSheet::new();
-    facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
-    let answer = Answer {
-        fit_score: FitScore::clamped(proposed.0),
-        intent: proposed.1,
-        decision: proposed.2,
-        reasoning: String::new(),
-        evidence: Vec::new(),
-    };
-    let with = |&(claim_type, is_matched): &(ClaimType, bool)| Passed { is_matched, ..passed(claim_type) };
-    let passed: Vec<_> = evidence.iter().map(with).collect();
-    let contract = Contract::default();
-    let end = Conclusion::new(&answer, &passed, &contract).lower(&facts);
-    (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
-}
-
 #[test]
 fn rise_needs_a_matched_fact_or_a_fired_signal() {
     let computed = json!({"baseline_score": 60, "intent_level": "MEDIUM"});
     let proposed = (75, High, ManualReview);
-    let conclude = |evidence: &[(ClaimType, bool)]| conclude_from(computed.clone(), proposed, evidence);
+    let conclude = |evidence: &[(ClaimType, bool)]| {
+        conclude_from(&Contract::default(), computed.clone(), proposed, evidence)
+    };
     let both = [(Firmographic, true), (Behavior, true), (Score, false)];
     assert_eq!(conclude(&both), (75, High, ManualReview, vec![]));
     let intent_only = [(Firmographic, false), (Behavior, true), (Score, false)];
@@ -258,7 +236,7 @@ fn rise_needs_a_matched_fact_or_a_fired_signal() {
     assert_eq!(conclude(&fit_only), (75, Medium, ManualReview, vec![RiseNotInFacts]));
     let neither = [(Firmographic, false), (Behavior, false), (Score, true), (Pipeline, true)];
     assert_eq!(conclude(&neither), (60, Medium, ManualReview, vec![RiseNotInFacts, RiseNotInFacts]));
-    let not_above = conclude_from(computed.clone(), (60, Medium, Nurture), &neither);
+    let not_above = conclude_from(&Contract::default(), computed.clone(), (60, Medium, Nurture), &neither);
     assert_eq!(not_above, (60, Medium, Nurture, vec![]), "the rule applies to rises only");
 }
 
@@ -268,9 +246,10 @@ fn opted_out_person_is_not_called() {
     let computed =
         |opted_out: Value| json!({"baseline_score": 90, "intent_level": "HIGH", "opted_out": opted_out});
     let proposed = (90, High, RouteToSdr);
-    let out = conclude_from(computed(json!(["unsubscribed"])), proposed, &evidence);
+    let out = conclude_from(&Contract::default(), computed(json!(["unsubscribed"])), proposed, &evidence);
     assert_eq!(out, (90, High, ManualReview, vec![OptedOut]));
-    assert_eq!(conclude_from(computed(json!([])), proposed, &evidence).2, RouteToSdr);
-    let nurtured = conclude_from(computed(json!(["bounced"])), (90, High, Nurture), &evidence);
+    assert_eq!(conclude_from(&Contract::default(), computed(json!([])), proposed, &evidence).2, RouteToSdr);
+    let nurtured =
+        conclude_from(&Contract::default(), computed(json!(["bounced"])), (90, High, Nurture), &evidence);
     assert_eq!(nurtured, (90, High, Nurture, vec![]));
 }

@@ -308,8 +308,7 @@ async fn every_stored_judgement_is_reproducible(fixture: Fixture) {
     pipeline.handle(&message(&fallen, 1)).await.unwrap();
     let mut strict = fixture.pipeline().await;
     strict.icp = profile(&[("fit_high_from = 80", "fit_high_from = 99")]);
-    let again = fixture.store.reopen(&fallen.lead_id, true, "second look").await.unwrap().unwrap();
-    strict.handle(&message(&again, 1)).await.unwrap();
+    fixture.reopen(&strict, &fallen.lead_id, true, "second look").await;
 
     let before = snapshots(&fixture, &[first.clone(), fallen.clone()]).await;
     assert_eq!(problems(&fixture).await, [None; 4]);

@@ -12,8 +12,8 @@ use pipeline::NotConverted;
 use queue::LeadHandler as _;
 use store::CrmSync;
 
-use crate::crm::pipeline;
-use crate::routing::team;
+use crate::crm::with_lead;
+use crate::routing::{team, team_with_lead};
 use crate::support::{Fixture, hot, message};
 
 /// A plan that the guard permits but for the hold.
@@ -57,9 +57,7 @@ async fn no_path_writes_while_an_operator_holds_the_crm(fixture: Fixture) {
 
 #[on_both]
 async fn conversion_is_refused_while_the_crm_is_held(fixture: Fixture) {
-    let (pipeline, _) = pipeline(&fixture, CrmMode::Live, []).await;
-    let event = hot("ann", "CTO", 0);
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = with_lead(&fixture, CrmMode::Live).await;
     fixture.store.hold_crm("mock", "wrong field").await.unwrap();
     let status = Text::parse("Qualified").unwrap();
     let converted = pipeline.convert(&event.lead_id, status, true).await;
@@ -83,9 +81,7 @@ async fn hold_that_begins_during_the_work_stops_the_write(fixture: Fixture) {
 
 #[on_both]
 async fn new_owner_of_an_escalation_waits_for_the_end_of_the_hold(fixture: Fixture) {
-    let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
-    let event = hot("ann", "CTO", 0);
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, crm, event) = team_with_lead(&fixture).await;
     fixture.clock.advance(Duration::from_mins(10));
     // The owners are queried after the first check of the hold and before the owner is written.
     *crm.held_during_owners.lock().unwrap() = Some(fixture.store.clone());

@@ -9,8 +9,7 @@ use crate::support::{Fixture, Reply, execute, hot, message};
 
 #[on_both]
 async fn replay_reproduces_the_verdict_and_writes_nothing(fixture: Fixture) {
-    let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (_, event) = fixture.with_lead().await;
     let before = fixture.snapshot(&event.lead_id).await;
     fixture.clock.advance(std::time::Duration::from_hours(1));
     let replay = fixture.pipeline().await.replay(&event.lead_id).await.unwrap().unwrap();
@@ -23,8 +22,7 @@ async fn replay_reproduces_the_verdict_and_writes_nothing(fixture: Fixture) {
 
 #[on_both]
 async fn replay_lists_changes_and_writes_nothing(fixture: Fixture) {
-    let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, event) = fixture.with_lead().await;
     let before = fixture.snapshot(&event.lead_id).await;
     fixture.analyst.will([Reply::Changed(|answer| {
         answer["intent"] = json!("LOW");
@@ -42,8 +40,7 @@ async fn replay_lists_changes_and_writes_nothing(fixture: Fixture) {
 
 #[on_both]
 async fn altered_verdict_is_not_reproducible(fixture: Fixture) {
-    let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, event) = fixture.with_lead().await;
     execute(
         &fixture.store,
         "UPDATE analysis SET verdict = REPLACE(verdict, '\"fit_score\":100', '\"fit_score\":99')",
@@ -77,8 +74,7 @@ async fn replay_judges_a_pending_revision(fixture: Fixture) {
 
 #[on_both]
 async fn replay_verifies_stored_data_during_an_ai_outage(fixture: Fixture) {
-    let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, event) = fixture.with_lead().await;
     fixture.analyst.will([Reply::Fail(Failure::transient("ai_unavailable", "busy"))]);
     let replay = pipeline.replay(&event.lead_id).await.unwrap().unwrap();
     assert!(replay.reproducible);

@@ -8,7 +8,7 @@ use on_both::on_both;
 use queue::{LeadHandler as _, Settlement};
 use store::AuditKind;
 
-use crate::crm::{CallOutcome, pipeline};
+use crate::crm::{CallOutcome, pipeline, with_lead};
 use crate::support::{Fixture, hot, message};
 
 fn second(fixture: &Fixture) {
@@ -17,9 +17,7 @@ fn second(fixture: &Fixture) {
 
 #[on_both]
 async fn hold_stops_earlier_promotions_but_not_later_ones(fixture: Fixture) {
-    let event = hot("ann", "CTO", 0);
-    let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = with_lead(&fixture, CrmMode::Shadow).await;
     let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
     second(&fixture);
     fixture.store.hold_crm("mock", "wrong field").await.unwrap();
@@ -31,35 +29,29 @@ async fn hold_stops_earlier_promotions_but_not_later_ones(fixture: Fixture) {
     let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
-    assert_eq!(fixture.crm_counts().await["lead"], 1, "the operator promoted it despite the hold");
+    assert_eq!(fixture.crm_counts().await[0], 1, "the operator promoted it despite the hold");
 }
 
 #[on_both]
 async fn promotion_permits_one_plan_and_no_later_judgement(fixture: Fixture) {
-    let event = hot("ann", "CTO", 0);
-    let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = with_lead(&fixture, CrmMode::Shadow).await;
     let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
     let written = fixture.crm_lead(&event.lead_id).await.writes;
 
-    let again = fixture.store.reopen(&event.lead_id, true, "replay").await.unwrap().unwrap();
-    pipeline.handle(&message(&again, 1)).await.unwrap();
+    fixture.reopen(&pipeline, &event.lead_id, true, "replay").await;
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
     assert_eq!(fixture.crm_lead(&event.lead_id).await.writes, written, "this judgement was not promoted");
 }
 
 #[on_both]
 async fn promotion_ends_when_the_delivery_is_dead_lettered(fixture: Fixture) {
-    let event = hot("ann", "CTO", 0);
-    let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = with_lead(&fixture, CrmMode::Shadow).await;
     let promoted = message(&fixture.store.promote(&event.lead_id).await.unwrap().unwrap(), 1);
     let failure = Failure::permanent("crm_refused", "no such field");
     pipeline.record(&promoted, &Settlement::DeadLetter { failure }).await.unwrap();
 
-    let redriven = fixture.store.reopen(&event.lead_id, false, "redrive").await.unwrap().unwrap();
-    pipeline.handle(&message(&redriven, 1)).await.unwrap();
+    fixture.reopen(&pipeline, &event.lead_id, false, "redrive").await;
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
     assert!(fixture.crm().await.is_empty());
 }
@@ -96,8 +88,7 @@ async fn interrupted_rollback_can_be_repeated(fixture: Fixture) {
 
         // A promotion repeats the restored writes.
         second(&fixture);
-        let promoted = fixture.store.promote(&lead).await.unwrap().unwrap();
-        pipeline.handle(&message(&promoted, 1)).await.unwrap();
+        fixture.promote(&pipeline, &lead).await;
         assert_eq!(fixture.crm_lead(&lead).await.fields["title"], "CFO", "{outcomes:?}");
         fixture.store.unhold_crm("mock").await.unwrap();
     }

@@ -44,6 +44,18 @@ pub(crate) async fn team(fixture: &Fixture, mode: CrmMode) -> (Pipeline, std::sy
     (pipeline, crm)
 }
 
+/// A [`team`] in a live CRM, and a lead that is assigned to ann.
+pub(crate) async fn team_with_lead(fixture: &Fixture) -> (Pipeline, std::sync::Arc<ScriptedCrm>, LeadEvent) {
+    let ((pipeline, crm), event) = (team(fixture, CrmMode::Live).await, hot("a", "CTO", 0));
+    pipeline.handle(&message(&event, 1)).await.unwrap();
+    (pipeline, crm, event)
+}
+
+async fn escalated_after(fixture: &Fixture, pipeline: &Pipeline, minutes: u64) -> EscalationSummary {
+    self::minutes(fixture, minutes);
+    pipeline.escalate_overdue(10).await.unwrap()
+}
+
 fn minutes(fixture: &Fixture, minutes: u64) {
     fixture.clock.advance(Duration::from_mins(minutes));
 }
@@ -83,9 +95,7 @@ async fn pool_takes_turns_up_to_its_caps_then_the_fallback(fixture: Fixture) {
 
 #[on_both]
 async fn lead_of_an_inactive_owner_is_reassigned(fixture: Fixture) {
-    let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
-    let event = hot("a", "CTO", 0);
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, crm, event) = team_with_lead(&fixture).await;
     assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN");
     crm.owners.lock().unwrap().insert("005ANN".to_owned(), OwnerStatus::Inactive);
     // The next revision is assigned to another owner, and so are later leads.
@@ -137,8 +147,7 @@ async fn planned_lead_takes_no_turn_and_has_no_deadline(fixture: Fixture) {
     }
     minutes(&fixture, 3 * 24 * 60);
     for (event, expected) in events.iter().zip(["005ANN", "005BOB", "005ANN"]) {
-        let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
-        pipeline.handle(&message(&promoted, 1)).await.unwrap();
+        fixture.promote(&pipeline, &event.lead_id).await;
         assert_eq!(owner(&fixture, &event.lead_id).await, expected);
     }
     minutes(&fixture, 9);
@@ -152,12 +161,9 @@ async fn planned_lead_takes_no_turn_and_has_no_deadline(fixture: Fixture) {
 
 #[on_both]
 async fn deadline_restarts_when_a_held_lead_is_promoted(fixture: Fixture) {
-    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
-    let event = hot("ann", "CTO", 0);
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = team_with_lead(&fixture).await;
     fixture.store.hold_crm("mock", "rolled back").await.unwrap();
-    let again = fixture.store.reopen(&event.lead_id, false, "replay").await.unwrap().unwrap();
-    pipeline.handle(&message(&again, 1)).await.unwrap();
+    fixture.reopen(&pipeline, &event.lead_id, false, "replay").await;
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
     minutes(&fixture, 60);
     let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
@@ -172,13 +178,10 @@ async fn deadline_restarts_when_a_held_lead_is_promoted(fixture: Fixture) {
 
 #[on_both]
 async fn missed_deadline_reassigns_record_and_task(fixture: Fixture) {
-    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
-    let event = hot("a", "CTO", 0);
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = team_with_lead(&fixture).await;
     assert_eq!((owner(&fixture, &event.lead_id).await, task_owner(&fixture).await), both("005ANN"));
     assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(0, 0, 0));
-    minutes(&fixture, 10);
-    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 1, 0));
+    assert_eq!(escalated_after(&fixture, &pipeline, 10).await, overdue(1, 1, 0));
     assert_eq!((owner(&fixture, &event.lead_id).await, task_owner(&fixture).await), both("005BOB"));
     let written = fixture.crm().await.iter().map(|record| record.writes).sum::<i64>();
     assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(0, 0, 0));
@@ -209,8 +212,7 @@ async fn overdue_lead_skips_inactive_owners(fixture: Fixture) {
     let standings =
         [("005BOB", OwnerStatus::Inactive), ("00GDAN", OwnerStatus::Queue { leads: false, tasks: true })];
     crm.owners.lock().unwrap().extend(standings.map(|(id, standing)| (id.to_owned(), standing)));
-    minutes(&fixture, 10);
-    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 1, 0));
+    assert_eq!(escalated_after(&fixture, &pipeline, 10).await, overdue(1, 1, 0));
     assert_eq!((owner(&fixture, &event.lead_id).await, task_owner(&fixture).await), both("005CID"));
     let assignment = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
     for (name, reason) in [("bob", "inactive"), ("dan", "cannot own")] {
@@ -218,8 +220,7 @@ async fn overdue_lead_skips_inactive_owners(fixture: Fixture) {
         assert!(format!("{:?}", member.outcome).contains(reason), "{member:?}");
     }
     // No eligible member is left: an alert, and the lead keeps its owner.
-    minutes(&fixture, 10);
-    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 0, 0));
+    assert_eq!(escalated_after(&fixture, &pipeline, 10).await, overdue(1, 0, 0));
     assert_eq!(owner(&fixture, &event.lead_id).await, "005CID");
 }
 
@@ -229,9 +230,7 @@ fn both(owner: &str) -> (String, String) {
 
 #[on_both]
 async fn new_owner_is_written_after_the_hold_ends(fixture: Fixture) {
-    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
-    let event = hot("a", "CTO", 0);
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = team_with_lead(&fixture).await;
     minutes(&fixture, 10);
     fixture.store.hold_crm("mock", "rolled back").await.unwrap();
     assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 1, 0));
@@ -243,9 +242,7 @@ async fn new_owner_is_written_after_the_hold_ends(fixture: Fixture) {
 
 #[on_both]
 async fn plan_with_the_new_owner_completes_the_crm_sync(fixture: Fixture) {
-    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
-    let event = hot("a", "CTO", 0);
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = team_with_lead(&fixture).await;
     minutes(&fixture, 10);
     fixture.store.hold_crm("mock", "rolled back").await.unwrap();
     pipeline.escalate_overdue(10).await.unwrap();
@@ -258,9 +255,7 @@ async fn plan_with_the_new_owner_completes_the_crm_sync(fixture: Fixture) {
 
 #[on_both]
 async fn new_owner_of_a_suppressed_lead_is_not_written(fixture: Fixture) {
-    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
-    let event = hot("a", "CTO", 0);
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = team_with_lead(&fixture).await;
     minutes(&fixture, 10);
     let person = Suppressed::parse("a@stripe.com").unwrap();
     fixture.store.suppress(&person, "asked for it", "bob").await.unwrap();
@@ -297,9 +292,7 @@ async fn person_who_takes_the_record_has_responded(fixture: Fixture) {
 
 #[on_both]
 async fn previous_owner_in_the_crm_is_no_response_before_the_sync(fixture: Fixture) {
-    let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
-    let event = hot("a", "CTO", 0);
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, crm, _) = team_with_lead(&fixture).await;
     fixture.store.hold_crm("mock", "rolled back").await.unwrap();
     minutes(&fixture, 10);
     crm.answers.lock().unwrap().push_back(Ok(contact("005ANN")));

@@ -1,6 +1,6 @@
 //! The fixture of a test: a database with a mock CRM in it, a scripted analyst, and counters for all calls.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -79,6 +79,25 @@ impl Fixture {
         Pipeline { enrichment, rejected: self.rejected, ..pipeline }
     }
 
+    /// A pipeline, and a lead that it has handled.
+    pub(crate) async fn with_lead(&self) -> (Pipeline, LeadEvent) {
+        let (pipeline, event) = (self.pipeline().await, hot("ann", "CTO", 0));
+        pipeline.handle(&message(&event, 1)).await.unwrap();
+        (pipeline, event)
+    }
+
+    /// Promotes a planned lead, and handles it.
+    pub(crate) async fn promote(&self, pipeline: &Pipeline, id: &LeadId) {
+        let promoted = self.store.promote(id).await.unwrap().unwrap();
+        pipeline.handle(&message(&promoted, 1)).await.unwrap();
+    }
+
+    /// Reopens a lead, and handles it.
+    pub(crate) async fn reopen(&self, pipeline: &Pipeline, id: &LeadId, rejudge: bool, reason: &str) {
+        let reopened = self.store.reopen(id, rejudge, reason).await.unwrap().unwrap();
+        pipeline.handle(&message(&reopened, 1)).await.unwrap();
+    }
+
     /// Records failed attempts of a lead at a stage.
     pub(crate) async fn record_failures(
         &self,
@@ -99,12 +118,12 @@ impl Fixture {
         mock_crm(&self.store, &self.clock).records(100_000).await.unwrap()
     }
 
-    /// The number of CRM records of each kind.
-    pub(crate) async fn crm_counts(&self) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for record in self.crm().await {
-            *counts.entry(record.object).or_default() += 1;
-        }
+    /// The numbers of leads, tasks and activities in the CRM, which has no other records.
+    pub(crate) async fn crm_counts(&self) -> [usize; 3] {
+        let records = self.crm().await;
+        let counts =
+            ["lead", "task", "activity"].map(|kind| records.iter().filter(|r| r.object == kind).count());
+        assert_eq!(counts.iter().sum::<usize>(), records.len(), "{records:?}");
         counts
     }
 

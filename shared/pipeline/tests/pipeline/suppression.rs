@@ -14,7 +14,7 @@ use routing::Routing;
 use store::{AuditKind, Store, Suppressed};
 use testkit::fixtures::analyses;
 
-use crate::crm::pipeline;
+use crate::crm::{pipeline, with_lead};
 use crate::support::{Fixture, hot, message};
 
 fn ann() -> Suppressed {
@@ -48,9 +48,7 @@ async fn suppressed_person_is_neither_enriched_nor_judged(fixture: Fixture) {
 
 #[on_both]
 async fn replay_calls_no_analyst_for_a_suppressed_person(fixture: Fixture) {
-    let event = hot("ann", "CTO", 0);
-    let pipeline = fixture.pipeline().await;
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, event) = fixture.with_lead().await;
     fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
     let replay = pipeline.replay(&event.lead_id).await.unwrap().unwrap();
     assert!(replay.now.is_none() && replay.reproducible);
@@ -59,21 +57,17 @@ async fn replay_calls_no_analyst_for_a_suppressed_person(fixture: Fixture) {
 
 #[on_both]
 async fn promoted_lead_of_a_suppressed_domain_is_not_written(fixture: Fixture) {
-    let event = hot("ann", "CTO", 0);
-    let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let (pipeline, _, event) = with_lead(&fixture, CrmMode::Shadow).await;
     fixture.store.suppress(&Suppressed::Domain("stripe.com".into()), "a partner", "bob").await.unwrap();
     assert!(pipeline.planned(&event.lead_id).await.unwrap().suppressed);
     fixture.clock.advance(Duration::from_secs(1));
-    let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
-    pipeline.handle(&message(&promoted, 1)).await.unwrap();
+    fixture.promote(&pipeline, &event.lead_id).await;
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
     assert!(fixture.crm().await.is_empty());
 
     // After the removal from the list, the next judgement is planned again.
     fixture.store.unsuppress("stripe.com", "over", "bob").await.unwrap();
-    let again = fixture.store.reopen(&event.lead_id, true, "replay").await.unwrap().unwrap();
-    pipeline.handle(&message(&again, 1)).await.unwrap();
+    fixture.reopen(&pipeline, &event.lead_id, true, "replay").await;
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
 }
 

@@ -215,8 +215,7 @@ fn synthetic_lead_duration_is_measured_once() {
                 pipeline.handle(&message(&event, attempt)).await.unwrap();
             }
             fixture.clock.advance(Duration::from_hours(1));
-            let again = fixture.store.reopen(&event.lead_id, true, "replay").await.unwrap().unwrap();
-            pipeline.handle(&message(&again, 1)).await.unwrap();
+            fixture.reopen(&pipeline, &event.lead_id, true, "replay").await;
             pipeline.handle(&message(&hot("ann", "CTO", 3_600), 1)).await.unwrap();
         });
     });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lead::{Clock, Dependency, Failure, FailureClass, LeadEvent};
-use queue::{LeadHandler, LeadQueue, MAX_ATTEMPTS, MAX_LOSSES, Message, Settlement, Worker};
+use queue::{DatabaseQueue, LeadHandler, LeadQueue, MAX_ATTEMPTS, MAX_LOSSES, Message, Settlement, Worker};
 use testkit::fixtures::new_lead;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -20,6 +20,16 @@ pub(crate) fn event(lead: u32) -> LeadEvent {
     let mut lead = new_lead(&format!("ann{lead}@example.com"), "c1");
     lead.name = Some("Ann Hidden".to_owned().into());
     LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
+}
+
+/// A queue with a message of each of these leads, which are numbered from 1.
+async fn with_messages(leads: u32) -> (Fixture, Arc<DatabaseQueue>) {
+    let fixture = Fixture::sqlite().await;
+    let queue = fixture.queue().await;
+    for lead in 1..=leads {
+        queue.send(&event(lead)).await.unwrap();
+    }
+    (fixture, queue)
 }
 
 /// The work of the handler on a message.
@@ -152,11 +162,7 @@ pub(crate) async fn until_empty(queue: &dyn LeadQueue) {
 
 #[tokio::test]
 async fn handled_messages_leave_the_queue() {
-    let fixture = Fixture::sqlite().await;
-    let queue = fixture.queue().await;
-    for lead in 0..20 {
-        queue.send(&event(lead)).await.unwrap();
-    }
+    let (fixture, queue) = with_messages(20).await;
     let running = Running::start(&fixture, Handler::new(|_| Ok(())), 4).await;
     until_empty(&*queue).await;
     assert_eq!(running.handler.started(), [1; 20]);
@@ -166,11 +172,7 @@ async fn handled_messages_leave_the_queue() {
 
 #[tokio::test]
 async fn worker_receives_no_more_than_its_concurrency() {
-    let fixture = Fixture::sqlite().await;
-    let queue = fixture.queue().await;
-    for lead in 0..5 {
-        queue.send(&event(lead)).await.unwrap();
-    }
+    let (fixture, queue) = with_messages(5).await;
     let running = Running::start(&fixture, Handler::gated(), 2).await;
     for done in 0..5 {
         let expected = 2.min(5 - done);
@@ -186,9 +188,7 @@ async fn worker_receives_no_more_than_its_concurrency() {
 
 #[tokio::test]
 async fn panic_is_a_failed_attempt_without_its_text() {
-    let fixture = Fixture::sqlite().await;
-    let queue = fixture.queue().await;
-    queue.send(&event(1)).await.unwrap();
+    let (fixture, queue) = with_messages(1).await;
     let handler = Handler::new(|_| panic!("byte index 1 is out of bounds of `Ann Hidden`"));
     let running = Running::start(&fixture, handler, 1).await;
     for attempt in 1..=MAX_ATTEMPTS as usize {
@@ -219,9 +219,7 @@ async fn panic_is_a_failed_attempt_without_its_text() {
 
 #[tokio::test]
 async fn unrecorded_dead_letter_stays_in_the_queue() {
-    let fixture = Fixture::sqlite().await;
-    let queue = fixture.queue().await;
-    queue.send(&event(1)).await.unwrap();
+    let (fixture, queue) = with_messages(1).await;
     let mut handler = Handler::new(|_| Err(Failure::permanent("refused", "the record is refused")));
     handler.recording = Err(Failure::transient("database_error", "no answer"));
     let running = Running::start(&fixture, handler, 1).await;
@@ -238,9 +236,7 @@ async fn unrecorded_dead_letter_stays_in_the_queue() {
 #[tokio::test]
 async fn deferral_pauses_the_queue_until_resumed() {
     for (retry_after, seconds) in [(None, 30), (Some(Duration::from_hours(1)), 3600)] {
-        let fixture = Fixture::sqlite().await;
-        let queue = fixture.queue().await;
-        queue.send(&event(1)).await.unwrap();
+        let (fixture, queue) = with_messages(1).await;
         let open = Arc::new(Mutex::new(true));
         let handler = Handler::new({
             let open = Arc::clone(&open);
@@ -297,9 +293,7 @@ async fn deferral_without_a_dependency_delays_only_its_message() {
 
 #[tokio::test]
 async fn message_with_too_many_losses_is_dead_lettered_untried() {
-    let fixture = Fixture::sqlite().await;
-    let queue = fixture.queue().await;
-    queue.send(&event(1)).await.unwrap();
+    let (fixture, queue) = with_messages(1).await;
     for _ in 0..=MAX_LOSSES {
         assert_eq!(queue.receive(1).await.unwrap().len(), 1);
         fixture.clock.advance(VISIBILITY);
@@ -317,9 +311,7 @@ async fn message_with_too_many_losses_is_dead_lettered_untried() {
 
 #[tokio::test]
 async fn work_interrupted_by_a_shutdown_is_received_again() {
-    let fixture = Fixture::sqlite().await;
-    let queue = fixture.queue().await;
-    queue.send(&event(1)).await.unwrap();
+    let (fixture, queue) = with_messages(1).await;
     let handler = Handler::gated();
     let running = Running::start_on(&fixture, fixture.queue().await, handler, 1, Duration::from_millis(50));
     until("work goes on", async || running.handler.started() == [1]).await;
@@ -334,9 +326,7 @@ async fn work_interrupted_by_a_shutdown_is_received_again() {
 
 #[tokio::test]
 async fn shutdown_finishes_running_work_and_starts_no_more() {
-    let fixture = Fixture::sqlite().await;
-    let queue = fixture.queue().await;
-    queue.send(&event(1)).await.unwrap();
+    let (fixture, queue) = with_messages(1).await;
     let running = Running::start(&fixture, Handler::gated(), 2).await;
     until("work goes on", async || running.handler.started() == [1]).await;
     running.shutdown.cancel();

@@ -22,8 +22,7 @@ async fn keys_with(fixture: &Fixture, text: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forget_removes_all_jobs_of_one_lead_only() {
-    let fixture = Fixture::start().await;
-    let queue = fixture.queue();
+    let (fixture, queue) = Fixture::with_queue().await;
     let (done, given_up, waiting) = (event(1, 1), event(1, 2), [event(1, 3), event(1, 4)]);
     queue.send(&done).await.unwrap();
     let message = queue.receive(1).await.unwrap().remove(0);
@@ -55,8 +54,7 @@ async fn forget_removes_all_jobs_of_one_lead_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forget_keeps_leased_and_later_jobs() {
-    let fixture = Fixture::start().await;
-    let queue = fixture.queue();
+    let (_, queue) = Fixture::with_queue().await;
     let (held, waiting) = (event(1, 1), event(1, 2));
     queue.send(&held).await.unwrap();
     queue.send(&waiting).await.unwrap();

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
+use queue::RedisQueue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -17,6 +19,13 @@ pub(crate) const V5: &str = "bullmq5";
 pub(crate) struct Node {
     process: Mutex<Child>,
     pipes: Mutex<(ChildStdin, Lines<BufReader<ChildStdout>>)>,
+}
+
+/// A queue that our side shares with a process of this version.
+pub(crate) async fn beside_node(version: &str) -> (Fixture, Arc<RedisQueue>, Node) {
+    let (fixture, queue) = Fixture::with_queue().await;
+    let node = Node::start(version, &fixture);
+    (fixture, queue, node)
 }
 
 impl Node {

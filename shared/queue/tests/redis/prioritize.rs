@@ -24,8 +24,7 @@ fn ids(events: &[LeadEvent], order: &[usize]) -> Vec<String> {
 
 #[tokio::test]
 async fn prioritized_leads_are_received_first_in_order() {
-    let fixture = Fixture::start().await;
-    let queue = fixture.queue();
+    let (_, queue) = Fixture::with_queue().await;
     let events: Vec<_> = (0..6).map(|lead| event(lead, 0)).collect();
     for event in &events {
         queue.send(event).await.unwrap();
@@ -44,8 +43,7 @@ async fn prioritized_leads_are_received_first_in_order() {
 
 #[tokio::test]
 async fn prioritizing_ends_a_delay_and_can_be_repeated() {
-    let fixture = Fixture::start().await;
-    let queue = fixture.queue();
+    let (_, queue) = Fixture::with_queue().await;
     let events: Vec<_> = (0..3).map(|lead| event(lead, 0)).collect();
     for event in &events {
         queue.send(event).await.unwrap();
@@ -64,8 +62,7 @@ async fn prioritizing_ends_a_delay_and_can_be_repeated() {
 
 #[tokio::test]
 async fn prioritized_lead_keeps_the_order_of_its_messages() {
-    let fixture = Fixture::start().await;
-    let queue = fixture.queue();
+    let (_, queue) = Fixture::with_queue().await;
     let events = [event(0, 0), event(1, 0), event(1, 1)];
     for event in &events {
         queue.send(event).await.unwrap();

@@ -15,8 +15,7 @@ fn received(n: u32, millis: u64) -> LeadEvent {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn repeated_content_is_a_duplicate_but_a_return_is_not() {
-    let fixture = Fixture::start().await;
-    let queue = fixture.queue();
+    let (_, queue) = Fixture::with_queue().await;
     let sent = async |n, millis| queue.send(&received(n, millis)).await.unwrap();
     assert_eq!([sent(1, 0).await, sent(1, 1).await], [Sent::Accepted, Sent::Duplicate]);
     assert_eq!([sent(2, 2).await, sent(1, 3).await], [Sent::Accepted, Sent::Accepted]);
@@ -33,8 +32,7 @@ async fn repeated_content_is_a_duplicate_but_a_return_is_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn completed_repeats_are_forgotten_with_their_lead() {
-    let fixture = Fixture::start().await;
-    let queue = fixture.queue();
+    let (_, queue) = Fixture::with_queue().await;
     for millis in 0..2 {
         queue.send(&received(1, millis)).await.unwrap();
         let message = queue.receive(1).await.unwrap().remove(0);

@@ -33,6 +33,13 @@ impl Fixture {
         Self::on(url)
     }
 
+    /// A queue on that server, with the fixture.
+    pub(crate) async fn with_queue() -> (Self, Arc<RedisQueue>) {
+        let fixture = Self::start().await;
+        let queue = fixture.queue();
+        (fixture, queue)
+    }
+
     pub(crate) fn on(url: String) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);

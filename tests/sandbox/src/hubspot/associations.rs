@@ -35,33 +35,17 @@ pub(super) fn types(from: Kind, to: Kind) -> Vec<(u32, u32, Option<&'static str>
 }
 
 impl Associations {
-    /// Adds a type and its reverse. False if the two kinds have no such type.
-    pub(super) fn add(&mut self, from: Kind, id: u64, to: Kind, to_id: u64, type_id: u32) -> bool {
-        let Some((_, back, _)) = types(from, to).into_iter().find(|(known, ..)| *known == type_id) else {
-            return false;
-        };
-        self.0.entry((from, id, to, to_id)).or_default().insert(type_id);
-        self.0.entry((to, to_id, from, id)).or_default().insert(back);
-        true
-    }
-
     /// Adds the default type; a record's first company becomes its primary one. False if the kinds cannot be
     /// associated.
     pub(super) fn add_default(&mut self, from: Kind, id: u64, to: Kind, to_id: u64) -> bool {
         let between = types(from, to);
-        let Some((default, ..)) = between.first().copied() else { return false };
         let (record, other) = if to == Kind::Company { ((from, id), to) } else { ((to, to_id), from) };
         let is_first = other == Kind::Company && self.of(record.0, record.1, Kind::Company).is_empty();
-        self.add(from, id, to, to_id, default);
-        if let Some((primary, ..)) = between.get(1).filter(|_| is_first) {
-            self.add(from, id, to, to_id, *primary);
+        for (there, back, _) in between.iter().take(1 + usize::from(is_first)) {
+            self.0.entry((from, id, to, to_id)).or_default().insert(*there);
+            self.0.entry((to, to_id, from, id)).or_default().insert(*back);
         }
-        true
-    }
-
-    pub(super) fn remove(&mut self, from: Kind, id: u64, to: Kind, to_id: u64) {
-        self.0.remove(&(from, id, to, to_id));
-        self.0.remove(&(to, to_id, from, id));
+        !between.is_empty()
     }
 
     /// Removes every association of a record.
@@ -85,39 +69,16 @@ impl Associations {
         range.map(|((.., to_id), types)| (*to_id, types.iter().copied().collect())).collect()
     }
 
-    /// The `associations` of a record as the objects API shows them: one row per type.
-    pub(super) fn inline(&self, kind: Kind, id: u64, with: Kind) -> Option<Value> {
-        let rows: Vec<Value> = self
-            .of(kind, id, with)
-            .into_iter()
-            .flat_map(|(to_id, of)| of.into_iter().map(move |type_id| (to_id, type_id)))
-            .map(
-                |(to_id, type_id)| json!({"id": to_id.to_string(), "type": inline_name(kind, with, type_id)}),
-            )
-            .collect();
-        (!rows.is_empty()).then(|| json!({ "results": rows }))
-    }
-
     /// The associations as the associations API lists them.
     pub(super) fn listed(&self, kind: Kind, id: u64, with: Kind) -> Vec<Value> {
         let labels = types(kind, with);
         let rows = self.of(kind, id, with).into_iter().map(|(to_id, of)| {
-            let types: Vec<Value> = of
-                .into_iter()
-                .map(|type_id| {
-                    let label =
-                        labels.iter().find(|(known, ..)| *known == type_id).and_then(|(.., label)| *label);
-                    json!({"category": "HUBSPOT_DEFINED", "typeId": type_id, "label": label})
-                })
+            let of_record = labels.iter().filter(|(type_id, ..)| of.contains(type_id));
+            let types: Vec<Value> = of_record
+                .map(|(type_id, _, label)| json!({"category": "HUBSPOT_DEFINED", "typeId": type_id, "label": label}))
                 .collect();
             json!({"toObjectId": to_id.to_string(), "associationTypes": types})
         });
         rows.collect()
     }
-}
-
-fn inline_name(from: Kind, to: Kind, type_id: u32) -> String {
-    let pair = format!("{}_to_{}", from.singular().to_lowercase(), to.singular().to_lowercase());
-    let is_default = types(from, to).first().is_some_and(|(default, ..)| *default == type_id);
-    if is_default { pair } else { format!("{pair}_primary") }
 }

@@ -29,15 +29,8 @@ impl Account {
         }
         match call {
             "read" => self.batch_read(kind, &inputs, request),
-            "create" => self.batch_create(kind, &inputs),
             "update" => self.batch_update(kind, &inputs),
             "upsert" => self.batch_upsert(kind, &inputs),
-            "archive" => {
-                for input in &inputs {
-                    self.archive_one(kind, text(input, "id"));
-                }
-                Ok(Answer { status: 204, body: Value::Null })
-            }
             _ => Err(Refusal::no_such_path(call)),
         }
     }
@@ -47,13 +40,7 @@ impl Account {
         if let Some(property) = property {
             self.refuse_non_unique(kind, property)?;
         }
-        let properties: Vec<String> = request.body["properties"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
+        let properties = requested_properties(&request.body);
         let (mut found, mut missing) = (BTreeSet::new(), Vec::new());
         if request.query_value("archived") == Some("true") {
             return Ok(self.batch_read_archived(kind, inputs, property, &properties));
@@ -70,7 +57,7 @@ impl Account {
         if !missing.is_empty() {
             rows.errors.push(could_not_get(kind, &missing));
         }
-        Ok(rows.answer(200, true))
+        Ok(rows.answer(true))
     }
 
     /// Reads only deleted records, as for `archived=true`.
@@ -92,22 +79,7 @@ impl Account {
         if !missing.is_empty() {
             rows.errors.push(could_not_get(kind, &missing));
         }
-        rows.answer(200, true)
-    }
-
-    fn batch_create(&mut self, kind: Kind, inputs: &[Value]) -> Result<Answer, Refusal> {
-        let accepted: Vec<Accepted> =
-            inputs.iter().map(|input| self.accept(kind, &input["properties"])).collect::<Result<_, _>>()?;
-        let emails: Vec<&String> = accepted.iter().filter_map(|values| values.get("email")).collect();
-        if has_duplicates(&emails) {
-            return Err(Refusal::new(409, "CONFLICT", "Duplicate emails found in batch input"));
-        }
-        let mut rows = Rows::default();
-        for (input, values) in inputs.iter().zip(accepted) {
-            let result = self.create(kind, values).and_then(|id| self.shown_whole(kind, id));
-            rows.add("", trace(input), result);
-        }
-        Ok(rows.answer(201, false))
+        rows.answer(true)
     }
 
     fn batch_update(&mut self, kind: Kind, inputs: &[Value]) -> Result<Answer, Refusal> {
@@ -139,7 +111,7 @@ impl Account {
         if !missing.is_empty() {
             rows.errors.push(could_not_get(kind, &missing));
         }
-        Ok(rows.answer(200, inputs.len() > 1))
+        Ok(rows.answer(inputs.len() > 1))
     }
 
     fn batch_upsert(&mut self, kind: Kind, inputs: &[Value]) -> Result<Answer, Refusal> {
@@ -181,7 +153,7 @@ impl Account {
             });
             rows.add(id, trace(input), shown);
         }
-        Ok(rows.answer(200, inputs.len() > 1))
+        Ok(rows.answer(inputs.len() > 1))
     }
 
     /// The values of one input of a batch. An invalid input refuses the whole call, or only its own row if
@@ -189,6 +161,19 @@ impl Account {
     fn accept_input(&self, kind: Kind, given: &Value) -> Result<Result<Accepted, Refusal>, Refusal> {
         let accepted = self.accept(kind, given);
         if self.settings.invalid_inputs_fail_alone { Ok(accepted) } else { accepted.map(Ok) }
+    }
+
+    fn refuse_non_unique(&self, kind: Kind, property: &str) -> Result<(), Refusal> {
+        if self.properties.is_unique(kind, property) {
+            return Ok(());
+        }
+        let message =
+            format!("Unable to perform update/upsert by non-unique {} property {property}", kind.type_id());
+        Err(Refusal::validation(message))
+    }
+
+    fn shown_whole(&self, kind: Kind, id: u64) -> Result<Value, Refusal> {
+        self.objects.get(kind, id).map(|record| record.shown_whole(kind)).ok_or_else(Refusal::not_found)
     }
 
     /// Processes a row unless it is to be refused.
@@ -224,9 +209,9 @@ impl Rows {
         self.errors.push(refusal.row(id, trace));
     }
 
-    /// 207 if rows were refused. Without `in_parts` (a create, or a batch of one row) the first refusal is
-    /// the answer instead, unless it is limited to its row.
-    fn answer(self, ok: u16, in_parts: bool) -> Answer {
+    /// 207 if rows were refused. Without `in_parts` (a batch of one row) the first refusal is the answer
+    /// instead, unless it is limited to its row.
+    fn answer(self, in_parts: bool) -> Answer {
         if let (false, Some(refusal)) = (in_parts, self.first) {
             return Answer { status: refusal.status, body: refusal.body };
         }
@@ -235,12 +220,18 @@ impl Rows {
             "status": "COMPLETE", "results": self.results, "requestedAt": now, "startedAt": now, "completedAt": now,
         });
         if self.errors.is_empty() {
-            return Answer { status: ok, body };
+            return Answer::ok(body);
         }
         body["numErrors"] = json!(self.errors.len());
         body["errors"] = Value::Array(self.errors);
         Answer { status: 207, body }
     }
+}
+
+/// The names of the properties to return.
+pub(super) fn requested_properties(body: &Value) -> Vec<String> {
+    let names = body["properties"].as_array().into_iter().flatten();
+    names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn text<'a>(input: &'a Value, key: &str) -> &'a str {
@@ -253,8 +244,8 @@ fn trace(input: &Value) -> Option<&str> {
 
 /// Refuses a batch that writes a record twice.
 fn refuse_duplicates(inputs: &[Value]) -> Result<(), Refusal> {
-    let ids: Vec<String> = inputs.iter().map(|input| text(input, "id").to_lowercase()).collect();
-    if !has_duplicates(&ids) {
+    let ids: BTreeSet<String> = inputs.iter().map(|input| text(input, "id").to_lowercase()).collect();
+    if ids.len() == inputs.len() {
         return Ok(());
     }
     if inputs.iter().any(|input| text(input, "idProperty") == "email") {
@@ -263,10 +254,6 @@ fn refuse_duplicates(inputs: &[Value]) -> Result<(), Refusal> {
     let listed: Vec<&str> = inputs.iter().map(|input| text(input, "id")).collect();
     let message = format!("Duplicate IDs found in batch input: [{}]. IDs must be unique", listed.join(", "));
     Err(Refusal::validation(message))
-}
-
-fn has_duplicates<T: Ord>(values: &[T]) -> bool {
-    values.iter().collect::<BTreeSet<_>>().len() < values.len()
 }
 
 fn could_not_get(kind: Kind, ids: &[String]) -> Value {

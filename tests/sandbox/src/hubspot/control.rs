@@ -84,7 +84,12 @@ impl HubSpot {
 
     /// Deletes a record, as in the browser.
     pub fn delete(&self, kind: Kind, id: u64) {
-        self.account().archive_one(kind, &id.to_string());
+        let mut account = self.account();
+        let now = account.now();
+        if let Some(record) = account.objects.get_mut(kind, id) {
+            record.archive(now);
+            account.associations.forget(kind, id);
+        }
     }
 
     /// Changes the definition of a property; false if the property does not exist.

@@ -35,22 +35,11 @@ impl ApiRequest {
     pub(super) fn query_value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
-
-    /// A list: separated by commas, or as a repeated parameter.
-    pub(super) fn query_list(&self, name: &str) -> Vec<String> {
-        let texts = self.query.iter().filter(|(key, _)| key == name);
-        let items = texts.flat_map(|(_, text)| text.split(',').map(str::trim));
-        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
-    }
 }
 
 impl Answer {
-    fn ok(body: Value) -> Self {
+    pub(super) fn ok(body: Value) -> Self {
         Self { status: 200, body }
-    }
-
-    fn created(body: Value) -> Self {
-        Self { status: 201, body }
     }
 }
 
@@ -141,60 +130,12 @@ impl Account {
         };
         let kind = Kind::in_path(object, path.version).ok_or_else(|| Refusal::no_such_path(object))?;
         match (method.as_str(), rest) {
-            ("POST", []) => self.create_one(kind, request),
-            ("GET", []) => Ok(self.list(kind, request)),
-            ("POST", ["search"]) => self.search(kind, request),
+            ("POST", ["search"]) => self.search(kind, &request.body),
             ("POST", ["batch", call]) => self.batch(kind, call, request),
-            ("GET", [id]) => self.read_one(kind, id, request),
-            ("PATCH", [id]) => self.update_one(kind, id, request),
-            ("DELETE", [id]) => Ok(self.archive_one(kind, id)),
-            (_, [id, "associations", rest @ ..]) => self.associations_of(method, kind, id, rest, request),
             _ => Err(Refusal::no_such_path(object)),
         }
     }
 
-    /// The associations of one record.
-    fn associations_of(
-        &mut self,
-        method: &Method,
-        kind: Kind,
-        id: &str,
-        rest: &[&str],
-        request: &ApiRequest,
-    ) -> Result<Answer, Refusal> {
-        let id = self.located(kind, None, id)?;
-        match (method.as_str(), rest) {
-            ("GET", [to]) => {
-                let listed = self.associations.listed(kind, id, self::kind(to)?);
-                Ok(Answer::ok(json!({ "results": listed })))
-            }
-            ("PUT", ["default", to, to_id]) => {
-                let to = self::kind(to)?;
-                let to_id = self.located(to, None, to_id)?;
-                let made = self.make_default(kind, id, to, to_id)?;
-                Ok(Answer::ok(complete(&[made])))
-            }
-            ("PUT", [to, to_id]) => {
-                let to = self::kind(to)?;
-                let to_id = self.located(to, None, to_id)?;
-                for spec in request.body.as_array().into_iter().flatten() {
-                    self.make_labelled(kind, id, to, to_id, spec)?;
-                }
-                Ok(Answer::created(json!({
-                    "fromObjectTypeId": kind.type_id(), "fromObjectId": id.to_string(),
-                    "toObjectTypeId": to.type_id(), "toObjectId": to_id.to_string(), "labels": [],
-                })))
-            }
-            ("DELETE", [to, to_id]) => {
-                let to = self::kind(to)?;
-                self.associations.remove(kind, id, to, to_id.parse().unwrap_or_default());
-                Ok(Answer { status: 204, body: Value::Null })
-            }
-            _ => Err(Refusal::no_such_path("associations")),
-        }
-    }
-
-    /// The associations of many records.
     fn dispatch_associations(
         &mut self,
         method: &Method,
@@ -205,12 +146,6 @@ impl Account {
         let (from, to) = (kind(from)?, kind(to)?);
         let inputs = request.body["inputs"].as_array().cloned().unwrap_or_default();
         match (method.as_str(), rest) {
-            ("GET", ["labels"]) => {
-                let labels = types(from, to).into_iter().map(|(type_id, _, label)| {
-                    json!({"category": "HUBSPOT_DEFINED", "typeId": type_id, "label": label})
-                });
-                Ok(Answer::ok(json!({ "results": labels.collect::<Vec<_>>() })))
-            }
             ("POST", ["batch", "read"]) => {
                 let (mut rows, mut errors) = (Vec::new(), Vec::new());
                 for id in inputs.iter().filter_map(id_of) {
@@ -234,20 +169,6 @@ impl Account {
                 }
                 Ok(Answer::ok(complete(&rows)))
             }
-            ("POST", ["batch", "create"]) => {
-                let mut rows = Vec::new();
-                for input in &inputs {
-                    let (id, to_id) = self.pair(from, to, input)?;
-                    for spec in input["types"].as_array().into_iter().flatten() {
-                        self.make_labelled(from, id, to, to_id, spec)?;
-                    }
-                    rows.push(json!({
-                        "fromObjectTypeId": from.type_id(), "fromObjectId": id, "toObjectTypeId": to.type_id(),
-                        "toObjectId": to_id, "labels": [],
-                    }));
-                }
-                Ok(Answer::created(complete(&rows)))
-            }
             _ => Err(Refusal::no_such_path("associations")),
         }
     }
@@ -270,24 +191,6 @@ impl Account {
         }))
     }
 
-    fn make_labelled(
-        &mut self,
-        from: Kind,
-        id: u64,
-        to: Kind,
-        to_id: u64,
-        spec: &Value,
-    ) -> Result<(), Refusal> {
-        let type_id =
-            spec["associationTypeId"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or_default();
-        let known = spec["associationCategory"] == "HUBSPOT_DEFINED";
-        if known && self.associations.add(from, id, to, to_id, type_id) {
-            Ok(())
-        } else {
-            Err(Refusal::validation(format!("{type_id} is no association type of these objects")))
-        }
-    }
-
     fn dispatch_properties(
         &mut self,
         method: &Method,
@@ -302,14 +205,13 @@ impl Account {
                     self.properties.of(kind).map(super::properties::Property::shown).collect();
                 Ok(Answer::ok(json!({ "results": all })))
             }
-            ("POST", []) => self.properties.create(kind, &request.body).map(Answer::created),
             ("GET", [name]) => {
                 let property = self.properties.get(kind, name).ok_or_else(Refusal::not_found)?;
                 Ok(Answer::ok(property.shown()))
             }
-            ("DELETE", [name]) => {
-                self.properties.remove(kind, name);
-                Ok(Answer { status: 204, body: Value::Null })
+            ("POST", []) => {
+                let body = self.properties.create(kind, &request.body)?;
+                Ok(Answer { status: 201, body })
             }
             _ => Err(Refusal::no_such_path("properties")),
         }
@@ -331,12 +233,6 @@ impl Account {
         let settings = &self.settings;
         let owners = if is_archived { &settings.archived_owners } else { &settings.owners };
         match (family, rest) {
-            ("owners", []) => {
-                let email = request.query_value("email");
-                let of_email = |owner: &Value| email.is_none_or(|email| owner["email"] == email);
-                let found: Vec<Value> = owners.iter().map(|id| owner(id)).filter(of_email).collect();
-                Ok(Answer::ok(json!({ "results": found })))
-            }
             ("owners", [id]) if owners.iter().any(|owner| owner == id) => Ok(Answer::ok(owner(id))),
             ("pipelines", ["deals" | "deal" | "0-3"]) => {
                 let stage = |(order, (id, label, closed)): (usize, &(&str, &str, bool))| {
@@ -385,8 +281,6 @@ impl<'a> Path<'a> {
             _ => return None,
         };
         let known = match family {
-            // Only associations have a v4, and the association paths below an object.
-            "objects" => matches!(version, "v3" | "v4"),
             "associations" => version == "v4",
             "oauth" => matches!(version, "v1" | "v3"),
             _ => version == "v3",

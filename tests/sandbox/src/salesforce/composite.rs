@@ -12,10 +12,13 @@ use super::split;
 const MAX_CALLS: usize = 25;
 const MAX_QUERIES: usize = 5;
 
-/// Runs a composite call. The status is 200 even if subrequests fail.
+/// Runs a composite call. The status is 200 even if subrequests fail. `allOrNone` is not supported.
 pub(super) fn run(org: &mut Org, call: &Call) -> Result<Value, ApiError> {
     let parts = call.body["compositeRequest"].as_array().filter(|parts| !parts.is_empty());
     let parts = parts.ok_or_else(|| ApiError::bad("JSON_PARSER_ERROR", "compositeRequest is required"))?;
+    if call.body["allOrNone"] == true {
+        return Err(ApiError::bad("JSON_PARSER_ERROR", "this fake rolls no composite call back"));
+    }
     if parts.len() > MAX_CALLS {
         let message = format!("Maximum number of subrequests exceeded. Limit is {MAX_CALLS}");
         return Err(ApiError::bad("LIMIT_EXCEEDED", message));
@@ -25,7 +28,6 @@ pub(super) fn run(org: &mut Org, call: &Call) -> Result<Value, ApiError> {
         let message = format!("Maximum number of query subrequests exceeded. Limit is {MAX_QUERIES}");
         return Err(ApiError::bad("LIMIT_EXCEEDED", message));
     }
-    let before = (call.body["allOrNone"] == true).then(|| org.records.clone());
     let mut answers: Vec<(String, Answer)> = Vec::new();
     for part in parts {
         let Some(reference) =
@@ -41,17 +43,6 @@ pub(super) fn run(org: &mut Org, call: &Call) -> Result<Value, ApiError> {
             Err(error) => error.into(),
         };
         answers.push((reference.to_owned(), answer));
-    }
-    let failed = |(_, answer): &&(String, Answer)| answer.status.as_u16() >= 300;
-    if let Some(before) = before
-        && answers.iter().any(|answer| failed(&answer))
-    {
-        org.records = before;
-        let message =
-            "The transaction was rolled back since another operation in the same transaction failed.";
-        for (_, answer) in answers.iter_mut().filter(|answer| !failed(&&**answer)) {
-            *answer = ApiError::bad("PROCESSING_HALTED", message).into();
-        }
     }
     let shown = answers.into_iter().map(|(reference, answer)| {
         let headers = answer.location.map_or_else(|| json!({}), |location| json!({ "Location": location }));

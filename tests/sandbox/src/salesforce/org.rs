@@ -407,15 +407,6 @@ impl Org {
         })
     }
 
-    pub(super) fn delete(&mut self, object: &Object, id: &str) -> Result<(), ApiError> {
-        let id = self.get(object, id)?.0.to_owned();
-        self.apply_row_fault(object)?;
-        if let Some(record) = self.records.get_mut(&id) {
-            record.is_deleted = true;
-        }
-        Ok(())
-    }
-
     fn apply_row_fault(&mut self, object: &Object) -> Result<(), ApiError> {
         if let Some(code) = FailingRow::next(&mut self.failing_row) {
             return Err(failed_save(&code, &[]));

@@ -74,22 +74,10 @@ pub(super) fn answer(org: &mut Org, call: &Call) -> Answer {
 fn route(org: &mut Org, call: &Call) -> Result<Answer, ApiError> {
     let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
     match (call.method.as_str(), segments.as_slice()) {
-        ("GET", [] | [""]) => Ok(Answer::ok(resources(call))),
         ("GET", ["limits"]) => Ok(Answer::ok(limits(org))),
-        ("GET", ["sobjects"]) => {
-            let mut objects: Vec<_> =
-                org.objects.iter().map(|object| object.describe(&call.version)).collect();
-            for object in objects.iter_mut().filter_map(Value::as_object_mut) {
-                object.remove("fields");
-            }
-            Ok(Answer::ok(json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": objects })))
-        }
         ("GET", ["query" | "queryAll"]) => {
-            let is_all = segments == ["queryAll"];
-            let text = call
-                .query("q")
-                .ok_or_else(|| ApiError::bad("MALFORMED_QUERY", "the parameter q is required"))?;
-            Ok(Answer::ok(soql::query(org, &call.version, text, is_all)?))
+            let text = call.query("q").unwrap_or_default();
+            Ok(Answer::ok(soql::query(org, &call.version, text, segments == ["queryAll"])?))
         }
         ("POST", ["composite"]) => composite::run(org, call).map(Answer::ok),
         (_, ["sobjects", name, rest @ ..]) => {
@@ -109,13 +97,6 @@ fn on_object(org: &mut Org, call: &Call, object: &Object, rest: &[&str]) -> Resu
             }
             Ok(Answer::ok(describe))
         }
-        ("GET", []) => {
-            Ok(Answer::ok(json!({ "objectDescribe": object.describe(&call.version), "recentItems": [] })))
-        }
-        ("POST", []) => {
-            let id = org.save(object, None, &call.body, call.options)?;
-            Ok(created(call, object, &id, false))
-        }
         ("GET", [id]) => {
             let (id, record) = org.get(object, id)?;
             shown(call, object, id, record)
@@ -125,13 +106,11 @@ fn on_object(org: &mut Org, call: &Call, object: &Object, rest: &[&str]) -> Resu
             org.save(object, Some(&id), &call.body, call.options)?;
             Ok(no_content())
         }
-        ("DELETE", [id]) => org.delete(object, id).map(|()| no_content()),
         ("PATCH", [field, value]) => upsert(org, call, object, field, value),
-        ("GET" | "DELETE", [field, value]) => {
+        ("GET", [field, value]) => {
             let found = org.by_external_id(object, field, value)?;
             match found.as_slice() {
                 [] => Err(ApiError::no_resource()),
-                [id] if call.method == "DELETE" => org.delete(object, id).map(|()| no_content()),
                 [id] => {
                     let (id, record) = org.get(object, id)?;
                     shown(call, object, id, record)
@@ -140,8 +119,7 @@ fn on_object(org: &mut Org, call: &Call, object: &Object, rest: &[&str]) -> Resu
             }
         }
         _ => {
-            let message =
-                format!("HTTP Method '{}' not allowed. Allowed are GET,HEAD,POST,PATCH,DELETE", call.method);
+            let message = format!("HTTP Method '{}' not allowed.", call.method);
             Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message))
         }
     }
@@ -168,7 +146,9 @@ fn upsert(org: &mut Org, call: &Call, object: &Object, field: &str, value: &str)
                 body.insert(name.to_owned(), json!(value));
             }
             let id = org.save(object, None, &body, call.options)?;
-            Ok(created(call, object, &id, true))
+            let body = json!({ "id": id, "success": true, "errors": [], "created": true });
+            let location = Some(call.record_url(object, &id));
+            Ok(Answer { status: StatusCode::CREATED, body: Some(body), location })
         }
         [id] => {
             let id = org.save(object, Some(id), &body, call.options)?;
@@ -210,14 +190,6 @@ fn shown(call: &Call, object: &Object, id: &str, record: &Record) -> Result<Answ
     Ok(Answer::ok(Value::Object(shown)))
 }
 
-fn created(call: &Call, object: &Object, id: &str, by_external_id: bool) -> Answer {
-    let mut body = json!({ "id": id, "success": true, "errors": [] });
-    if by_external_id {
-        body["created"] = json!(true);
-    }
-    Answer { status: StatusCode::CREATED, body: Some(body), location: Some(call.record_url(object, id)) }
-}
-
 fn no_content() -> Answer {
     Answer { status: StatusCode::NO_CONTENT, body: None, location: None }
 }
@@ -225,14 +197,6 @@ fn no_content() -> Answer {
 fn multiple_choices(call: &Call, object: &Object, ids: &[String]) -> Answer {
     let urls: Vec<_> = ids.iter().map(|id| call.record_url(object, id)).collect();
     Answer { status: StatusCode::MULTIPLE_CHOICES, body: Some(json!(urls)), location: None }
-}
-
-fn resources(call: &Call) -> Value {
-    let names = ["sobjects", "query", "queryAll", "limits", "composite"];
-    let resource = |name: &str| (name.to_owned(), json!(format!("/services/data/{}/{name}", call.version)));
-    let mut resources: Map<String, Value> = names.into_iter().map(resource).collect();
-    resources.insert("identity".to_owned(), json!(identity(&call.host)));
-    Value::Object(resources)
 }
 
 /// The URL that identifies the integration user.

@@ -1,6 +1,5 @@
-//! The subset of SOQL that integrations use: fields (also of parent records), `COUNT()`, conditions with
-//! `AND`, `OR`, `NOT` and parentheses, `=`, `!=`, `<`, `>`, `LIKE`, `IN` with a list or a query, `ORDER BY`,
-//! `LIMIT`, `OFFSET`.
+//! The subset of SOQL that RevenueFlow uses: fields of one object, conditions joined
+//! by `AND`, `=`, `IN` with a list or a query, `ORDER BY` a field, `LIMIT`. Everything else is malformed.
 
 use std::cmp::Ordering;
 
@@ -13,40 +12,25 @@ use super::schema::Object;
 #[derive(Debug)]
 struct Select {
     fields: Vec<String>,
-    is_count: bool,
     object: String,
-    condition: Option<Condition>,
-    order: Vec<(String, bool)>,
+    conditions: Vec<(String, Wanted)>,
+    /// The field to sort by, and whether the order is descending.
+    order: Option<(String, bool)>,
     limit: usize,
-    offset: usize,
 }
 
+/// The values of a field that a condition accepts.
 #[derive(Debug)]
-enum Condition {
-    All(Vec<Condition>),
-    Any(Vec<Condition>),
-    Not(Box<Condition>),
-    Compare(String, Operator, Value),
-    In(String, Vec<Value>, bool),
-    InQuery(String, Box<Select>, bool),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Operator {
-    Equal,
-    Unequal,
-    Less,
-    AtMost,
-    More,
-    AtLeast,
-    Like,
+enum Wanted {
+    Values(Vec<Value>),
+    Query(Box<Select>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Word(String),
     Text(String),
-    Sign(String),
+    Sign(char),
 }
 
 /// The maximum number of records on a page.
@@ -60,80 +44,69 @@ pub(super) fn query(org: &Org, version: &str, text: &str, is_all: bool) -> Resul
     }
     let mut parser = Parser { tokens: tokens(text)?, at: 0 };
     let select = parser.select()?;
-    if parser.peek().is_some() {
+    if parser.at < parser.tokens.len() {
         return Err(malformed("unexpected token after the query"));
     }
-    let found = run(org, &select, is_all)?;
-    if select.is_count {
-        return Ok(json!({ "totalSize": found.len(), "done": true, "records": [] }));
-    }
-    let object = org.object(&select.object).ok_or_else(|| no_object(&select.object))?;
+    let object = object(org, &select)?;
     let mut records = Vec::new();
-    for (id, record) in found.iter().take(PAGE) {
+    for (id, record) in run(org, &select, is_all)?.into_iter().take(PAGE) {
         let url = format!("/services/data/{version}/sobjects/{}/{id}", object.name);
         let mut shown =
             Map::from_iter([("attributes".to_owned(), json!({ "type": object.name, "url": url }))]);
-        for path in &select.fields {
-            show(&mut shown, path, &value_at(org, object, id, record, path)?);
+        for name in &select.fields {
+            shown.insert(name.clone(), value_of(object, id, record, name)?);
         }
         records.push(Value::Object(shown));
     }
     Ok(json!({ "totalSize": records.len(), "done": true, "records": records }))
 }
 
-fn show(record: &mut Map<String, Value>, path: &str, value: &Value) {
-    match path.split_once('.') {
-        None => {
-            record.insert(path.to_owned(), value.clone());
-        }
-        Some((parent, rest)) => {
-            let parent = record.entry(parent).or_insert_with(|| json!({}));
-            if let Value::Object(parent) = parent {
-                show(parent, rest, value);
-            }
-        }
-    }
-}
-
 fn run<'o>(org: &'o Org, select: &Select, is_all: bool) -> Result<Vec<(&'o str, &'o Record)>, ApiError> {
-    let object = org.object(&select.object).ok_or_else(|| no_object(&select.object))?;
-    let mut found = Vec::new();
-    for (id, record) in &org.records {
-        if record.object == object.name && (is_all || !record.is_deleted) {
-            let matches = match &select.condition {
-                Some(condition) => condition.holds(org, object, id, record)?,
-                None => true,
-            };
-            if matches {
-                found.push((id.as_str(), record));
+    let object = object(org, select)?;
+    let of_object =
+        |(_, record): &(&String, &Record)| record.object == object.name && (is_all || !record.is_deleted);
+    let mut found: Vec<_> =
+        org.records.iter().filter(of_object).map(|(id, record)| (id.as_str(), record)).collect();
+    for (name, wanted) in &select.conditions {
+        let values = match wanted {
+            Wanted::Values(values) => values.clone(),
+            Wanted::Query(inner) => {
+                let (of, column) = (self::object(org, inner)?, &inner.fields[0]);
+                let rows = run(org, inner, false)?.into_iter();
+                rows.map(|(id, record)| value_of(of, id, record, column)).collect::<Result<_, _>>()?
+            }
+        };
+        let mut matching = Vec::new();
+        for (id, record) in found {
+            let value = value_of(object, id, record, name)?;
+            if values.iter().any(|wanted| compare(&value, wanted) == Some(Ordering::Equal)) {
+                matching.push((id, record));
             }
         }
+        found = matching;
     }
-    for (path, descending) in select.order.iter().rev() {
-        let mut keyed = Vec::with_capacity(found.len());
-        for (id, record) in found {
-            keyed.push((value_at(org, object, id, record, path)?, id, record));
+    if let Some((name, descending)) = &select.order {
+        let key = |(id, record): &(&str, &Record)| value_of(object, id, record, name);
+        found.iter().try_for_each(|one| key(one).map(drop))?;
+        let value = |one: &(&str, &Record)| key(one).unwrap_or_default();
+        found.sort_by(|a, b| compare(&value(a), &value(b)).unwrap_or(Ordering::Equal));
+        if *descending {
+            found.reverse();
         }
-        keyed.sort_by(|(a, ..), (b, ..)| {
-            let order = compare(a, b).unwrap_or(Ordering::Equal);
-            if *descending { order.reverse() } else { order }
-        });
-        found = keyed.into_iter().map(|(_, id, record)| (id, record)).collect();
     }
-    Ok(found.into_iter().skip(select.offset).take(select.limit).collect())
+    found.truncate(select.limit);
+    Ok(found)
 }
 
-/// A field of a record, or of one of its parents: `Account.Website`.
-fn value_at(org: &Org, object: &Object, id: &str, record: &Record, path: &str) -> Result<Value, ApiError> {
-    if let Some((parent, rest)) = path.split_once('.') {
-        let reference = value_at(org, object, id, record, &format!("{parent}Id"))?;
-        let found = reference.as_str().and_then(|id| Some((id, org.records.get(id)?)));
-        let Some((parent_id, parent)) = found else { return Ok(Value::Null) };
-        let parent_object = org.object(parent.object).ok_or_else(|| no_object(parent.object))?;
-        return value_at(org, parent_object, parent_id, parent, rest);
-    }
-    let Some(field) = object.field(path) else {
-        let message = format!("No such column '{path}' on entity '{}'.", object.name);
+fn object<'o>(org: &'o Org, select: &Select) -> Result<&'o Object, ApiError> {
+    let unsupported = || format!("sObject type '{}' is not supported.", select.object);
+    org.object(&select.object).ok_or_else(|| ApiError::bad("INVALID_TYPE", unsupported()))
+}
+
+/// A field of a record.
+fn value_of(object: &Object, id: &str, record: &Record, name: &str) -> Result<Value, ApiError> {
+    let Some(field) = object.field(name) else {
+        let message = format!("No such column '{name}' on entity '{}'.", object.name);
         return Err(ApiError::bad("INVALID_FIELD", message));
     };
     Ok(match field.name.as_str() {
@@ -148,78 +121,6 @@ fn value_at(org: &Org, object: &Object, id: &str, record: &Record, path: &str) -
             value => value.cloned().unwrap_or_default(),
         },
     })
-}
-
-impl Condition {
-    fn holds(&self, org: &Org, object: &Object, id: &str, record: &Record) -> Result<bool, ApiError> {
-        let value = |path: &str| value_at(org, object, id, record, path);
-        let is_in = |value: &Value, list: &[Value]| {
-            list.iter().any(|other| compare(value, other) == Some(Ordering::Equal))
-        };
-        Ok(match self {
-            Self::All(conditions) => {
-                for condition in conditions {
-                    if !condition.holds(org, object, id, record)? {
-                        return Ok(false);
-                    }
-                }
-                true
-            }
-            Self::Any(conditions) => {
-                for condition in conditions {
-                    if condition.holds(org, object, id, record)? {
-                        return Ok(true);
-                    }
-                }
-                false
-            }
-            Self::Not(condition) => !condition.holds(org, object, id, record)?,
-            Self::Compare(path, operator, wanted) => operator.holds(&value(path)?, wanted),
-            Self::In(path, list, is_wanted) => is_in(&value(path)?, list) == *is_wanted,
-            Self::InQuery(path, select, is_wanted) => {
-                let inner = org.object(&select.object).ok_or_else(|| no_object(&select.object))?;
-                let column =
-                    select.fields.first().ok_or_else(|| malformed("a query of one field is expected"))?;
-                let mut list = Vec::new();
-                for (id, record) in run(org, select, false)? {
-                    list.push(value_at(org, inner, id, record, column)?);
-                }
-                is_in(&value(path)?, &list) == *is_wanted
-            }
-        })
-    }
-}
-
-impl Operator {
-    fn holds(self, value: &Value, wanted: &Value) -> bool {
-        let order = compare(value, wanted);
-        match self {
-            Self::Equal => order == Some(Ordering::Equal),
-            Self::Unequal => order != Some(Ordering::Equal),
-            Self::Less => order == Some(Ordering::Less),
-            Self::AtMost => matches!(order, Some(Ordering::Less | Ordering::Equal)),
-            Self::More => order == Some(Ordering::Greater),
-            Self::AtLeast => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
-            Self::Like => match (value, wanted) {
-                (Value::String(value), Value::String(pattern)) => {
-                    let lower = |text: &str| text.to_lowercase().chars().collect::<Vec<_>>();
-                    like(&lower(value), &lower(pattern))
-                }
-                _ => false,
-            },
-        }
-    }
-}
-
-fn like(text: &[char], pattern: &[char]) -> bool {
-    match pattern {
-        [] => text.is_empty(),
-        ['_', rest @ ..] => !text.is_empty() && like(&text[1..], rest),
-        ['%', rest @ ..] => (0..=text.len()).any(|from| like(&text[from..], rest)),
-        ['\\', literal, rest @ ..] | [literal, rest @ ..] => {
-            text.first() == Some(literal) && like(&text[1..], rest)
-        }
-    }
 }
 
 /// Compares strings case-insensitively; null precedes every other value.
@@ -241,20 +142,15 @@ struct Parser {
 }
 
 impl Parser {
-    fn peek(&self) -> Option<&Token> {
-        self.tokens.get(self.at)
-    }
-
     fn take(&mut self) -> Result<Token, ApiError> {
-        let token = self.peek().cloned().ok_or_else(|| malformed("unexpected end of the query"))?;
         self.at += 1;
-        Ok(token)
+        self.tokens.get(self.at - 1).cloned().ok_or_else(|| malformed("unexpected end of the query"))
     }
 
     fn is_next(&self, wanted: &str) -> bool {
-        match self.peek() {
+        match self.tokens.get(self.at) {
             Some(Token::Word(word)) => word.eq_ignore_ascii_case(wanted),
-            Some(Token::Sign(sign)) => sign == wanted,
+            Some(Token::Sign(sign)) => wanted.chars().eq([*sign]),
             _ => false,
         }
     }
@@ -276,120 +172,62 @@ impl Parser {
         }
     }
 
-    fn number(&mut self) -> Result<usize, ApiError> {
-        self.word()?.parse().map_err(|_| malformed("expecting a number"))
+    /// One or more items, separated by `separator`.
+    fn list<T>(
+        &mut self,
+        separator: &str,
+        item: impl Fn(&mut Self) -> Result<T, ApiError>,
+    ) -> Result<Vec<T>, ApiError> {
+        let mut items = vec![item(self)?];
+        while self.accept(separator) {
+            items.push(item(self)?);
+        }
+        Ok(items)
     }
 
     fn select(&mut self) -> Result<Select, ApiError> {
         self.expect("SELECT")?;
-        let is_count = self.is_next("COUNT");
-        let mut fields = Vec::new();
-        if is_count {
-            self.at += 1;
-            self.expect("(")?;
-            self.expect(")")?;
-        } else {
-            fields.push(self.word()?);
-            while self.accept(",") {
-                fields.push(self.word()?);
-            }
-        }
+        let fields = self.list(",", Self::word)?;
         self.expect("FROM")?;
         let object = self.word()?;
-        let condition = if self.accept("WHERE") { Some(self.any()?) } else { None };
-        let mut order = Vec::new();
+        let conditions = if self.accept("WHERE") { self.list("AND", Self::condition)? } else { Vec::new() };
+        let mut order = None;
         if self.accept("ORDER") {
             self.expect("BY")?;
-            loop {
-                let path = self.word()?;
-                let descending = self.accept("DESC");
-                let _ascending = !descending && self.accept("ASC");
-                if self.accept("NULLS") {
-                    let _position = self.word()?;
-                }
-                order.push((path, descending));
-                if !self.accept(",") {
-                    break;
-                }
-            }
+            order = Some((self.word()?, self.accept("DESC")));
         }
-        let limit = if self.accept("LIMIT") { self.number()? } else { usize::MAX };
-        let offset = if self.accept("OFFSET") { self.number()? } else { 0 };
-        Ok(Select { fields, is_count, object, condition, order, limit, offset })
-    }
-
-    fn any(&mut self) -> Result<Condition, ApiError> {
-        let mut conditions = vec![self.all()?];
-        while self.accept("OR") {
-            conditions.push(self.all()?);
-        }
-        Ok(Condition::Any(conditions))
-    }
-
-    fn all(&mut self) -> Result<Condition, ApiError> {
-        let mut conditions = vec![self.one()?];
-        while self.accept("AND") {
-            conditions.push(self.one()?);
-        }
-        Ok(Condition::All(conditions))
-    }
-
-    fn one(&mut self) -> Result<Condition, ApiError> {
-        if self.accept("NOT") {
-            return Ok(Condition::Not(Box::new(self.one()?)));
-        }
-        if self.accept("(") {
-            let condition = self.any()?;
-            self.expect(")")?;
-            return Ok(condition);
-        }
-        let path = self.word()?;
-        if self.is_next("IN") || self.is_next("NOT") {
-            let is_wanted = !self.accept("NOT");
-            self.expect("IN")?;
-            self.expect("(")?;
-            let condition = if self.is_next("SELECT") {
-                Condition::InQuery(path, Box::new(self.select()?), is_wanted)
-            } else {
-                let mut list = vec![self.value()?];
-                while self.accept(",") {
-                    list.push(self.value()?);
-                }
-                Condition::In(path, list, is_wanted)
-            };
-            self.expect(")")?;
-            return Ok(condition);
-        }
-        let operator = match self.take()? {
-            Token::Sign(sign) => match sign.as_str() {
-                "=" => Operator::Equal,
-                "!=" | "<>" => Operator::Unequal,
-                "<" => Operator::Less,
-                "<=" => Operator::AtMost,
-                ">" => Operator::More,
-                ">=" => Operator::AtLeast,
-                _ => return Err(malformed("expecting an operator")),
-            },
-            Token::Word(word) if word.eq_ignore_ascii_case("LIKE") => Operator::Like,
-            _ => return Err(malformed("expecting an operator")),
+        let limit = if self.accept("LIMIT") {
+            self.word()?.parse().map_err(|_| malformed("expecting a number"))?
+        } else {
+            usize::MAX
         };
-        Ok(Condition::Compare(path, operator, self.value()?))
+        Ok(Select { fields, object, conditions, order, limit })
+    }
+
+    fn condition(&mut self) -> Result<(String, Wanted), ApiError> {
+        let name = self.word()?;
+        if self.accept("=") {
+            return Ok((name, Wanted::Values(vec![self.value()?])));
+        }
+        self.expect("IN")?;
+        self.expect("(")?;
+        let wanted = if self.is_next("SELECT") {
+            Wanted::Query(Box::new(self.select()?))
+        } else {
+            Wanted::Values(self.list(",", Self::value)?)
+        };
+        self.expect(")")?;
+        Ok((name, wanted))
     }
 
     fn value(&mut self) -> Result<Value, ApiError> {
-        Ok(match self.take()? {
-            Token::Text(text) => Value::String(text),
-            Token::Word(word) => match word.to_ascii_lowercase().as_str() {
-                "null" => Value::Null,
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
-                literal => match literal.parse::<f64>() {
-                    Ok(number) => json!(number),
-                    Err(_) => Value::String(word), // a date, which is written without quotes
-                },
-            },
-            Token::Sign(_) => return Err(malformed("expecting a value")),
-        })
+        match self.take()? {
+            Token::Text(text) => Ok(Value::String(text)),
+            Token::Word(word) => {
+                serde_json::from_str(&word.to_ascii_lowercase()).map_err(|_| malformed("expecting a value"))
+            }
+            Token::Sign(_) => Err(malformed("expecting a value")),
+        }
     }
 }
 
@@ -410,17 +248,10 @@ fn tokens(text: &str) -> Result<Vec<Token>, ApiError> {
                 }
                 tokens.push(Token::Text(literal));
             }
-            '(' | ')' | ',' | '=' => tokens.push(Token::Sign(c.to_string())),
-            '<' | '>' | '!' => {
-                let mut sign = c.to_string();
-                sign.extend(chars.next_if(|next| matches!(next, '=' | '>')));
-                tokens.push(Token::Sign(sign));
-            }
-            c if c.is_alphanumeric() || matches!(c, '_' | '-' | '+' | '.') => {
+            '(' | ')' | ',' | '=' => tokens.push(Token::Sign(c)),
+            c if c.is_alphanumeric() || c == '_' => {
                 let mut word = c.to_string();
-                while let Some(next) =
-                    chars.next_if(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '+' | '.' | ':'))
-                {
+                while let Some(next) = chars.next_if(|c| c.is_alphanumeric() || *c == '_') {
                     word.push(next);
                 }
                 tokens.push(Token::Word(word));
@@ -447,74 +278,38 @@ fn malformed(problem: &str) -> ApiError {
     ApiError::bad("MALFORMED_QUERY", problem)
 }
 
-fn no_object(name: &str) -> ApiError {
-    ApiError::bad("INVALID_TYPE", format!("sObject type '{name}' is not supported."))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn org() -> Org {
-        let mut org = Org::default();
-        let account = org.insert("Account", json!({ "Name": "Acme", "Website": "https://acme.example" }));
-        org.insert("Account", json!({ "Name": "Other", "Website": "other.example" }));
-        for (stage, amount) in [("Proposal", 10.0), ("Closed Won", 20.0), ("Prospecting", 30.0)] {
-            org.insert(
-                "Opportunity",
-                json!({ "Name": stage, "StageName": stage, "Amount": amount, "AccountId": account }),
-            );
-        }
-        org
-    }
-
-    fn names(query_text: &str) -> Vec<String> {
-        let body = query(&org(), "v67.0", query_text, false).unwrap();
-        let records = body["records"].as_array().unwrap().iter();
-        records.map(|record| record["Name"].as_str().unwrap().to_owned()).collect()
-    }
-
     #[test]
     fn conditions_are_evaluated_like_soql() {
-        let cases: &[(&str, &[&str])] = &[
-            (
-                "SELECT Id, Name FROM Account WHERE Website IN ('acme.example', 'HTTPS://acme.example')",
-                &["Acme"],
-            ),
-            ("SELECT Name FROM account WHERE NOT Name = 'acme'", &["Other"]),
-            (
-                "SELECT Name FROM Account WHERE Name LIKE 'Oth_r' OR (Name LIKE 'A%' AND Website = null)",
-                &["Other"],
-            ),
-            (
-                "SELECT Name FROM Opportunity WHERE IsClosed = false ORDER BY Amount DESC LIMIT 1",
-                &["Prospecting"],
-            ),
-            (
-                "SELECT Name FROM Opportunity WHERE Account.Website LIKE '%acme%' AND Amount >= 20 ORDER BY Amount ASC",
-                &["Closed Won", "Prospecting"],
-            ),
-            ("SELECT Name FROM Account WHERE Id NOT IN (SELECT AccountId FROM Opportunity)", &["Other"]),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(names(text), *expected, "{text}");
+        let mut org = Org::default();
+        let account = org.insert("Account", json!({ "Name": "Acme", "Website": "https://acme.example" }));
+        org.insert("Account", json!({ "Name": "O'Brien \\ Sons", "Website": "other.example" }));
+        for (stage, amount) in [("Proposal", 10.0), ("Closed Won", 20.0), ("Prospecting", 30.0)] {
+            let fields = json!({ "Name": stage, "StageName": stage, "Amount": amount, "AccountId": account });
+            org.insert("Opportunity", fields);
         }
-        let count = query(&org(), "v67.0", "SELECT COUNT() FROM Opportunity", false).unwrap();
-        assert_eq!((count["totalSize"].as_u64(), count["records"].as_array().unwrap().len()), (Some(3), 0));
-    }
-
-    #[test]
-    fn quotes_are_escaped_and_unescaped_ones_are_malformed() {
-        let mut org = org();
-        org.insert("Account", json!({ "Name": "O'Brien \\ Sons" }));
-        let found =
-            query(&org, "v67.0", r"SELECT Name FROM Account WHERE Name = 'O\'Brien \\ Sons'", false).unwrap();
-        assert_eq!(found["totalSize"], 1);
+        for (condition, expected) in [
+            ("Account WHERE Website IN ('acme.example', 'HTTPS://acme.example')", &["Acme"][..]),
+            ("account WHERE Name = 'acme' AND Website = null", &[]),
+            (r"Account WHERE Name = 'O\'Brien \\ Sons'", &["O'Brien \\ Sons"]),
+            ("Opportunity WHERE IsClosed = false ORDER BY Amount DESC LIMIT 1", &["Prospecting"]),
+            ("Opportunity ORDER BY Amount", &["Proposal", "Closed Won", "Prospecting"]),
+            ("Account WHERE Id IN (SELECT AccountId FROM Opportunity WHERE Amount = 20)", &["Acme"]),
+        ] {
+            let body = query(&org, "v67.0", &format!("SELECT Id, Name FROM {condition}"), false).unwrap();
+            let names: Vec<_> = body["records"].as_array().unwrap().iter().map(|r| &r["Name"]).collect();
+            assert_eq!(names, expected, "{condition}");
+            assert_eq!(body["totalSize"], expected.len());
+        }
         for (text, code) in [
             ("SELECT Name FROM Account WHERE Name = 'O'Brien'", "MALFORMED_QUERY"),
             ("SELECT Name FROM Account WHERE Name = 'open", "MALFORMED_QUERY"),
             ("SELECT Name FROM Account WHERE Name = '' ; DELETE", "MALFORMED_QUERY"),
             ("SELECT Nmae FROM Account", "INVALID_FIELD"),
+            ("SELECT Name FROM Account ORDER BY Nmae", "INVALID_FIELD"),
             ("SELECT Name FROM Acount", "INVALID_TYPE"),
         ] {
             assert_eq!(query(&org, "v67.0", text, false).unwrap_err().code, code, "{text}");

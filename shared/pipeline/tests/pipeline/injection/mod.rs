@@ -35,7 +35,7 @@ fn unjudged(fields: &Map<String, Value>) -> Map<String, Value> {
 /// One attack: a text in one field of a lead, and a tactic of the obedient model.
 struct Attack {
     base: Base,
-    text_kind: &'static str,
+    text_kind: String,
     text: String,
     place: &'static str,
     channel: Channel,
@@ -59,7 +59,7 @@ fn attacks(base: Base) -> Vec<Attack> {
                 let innocent = texts::webhook(turn, base, domain, "attribute", "hello").to_string();
                 attacks.push(Attack {
                     base,
-                    text_kind,
+                    text_kind: text_kind.clone(),
                     text: text.clone(),
                     place,
                     channel,
@@ -78,7 +78,7 @@ fn attacks(base: Base) -> Vec<Attack> {
 struct Tally {
     outcomes: BTreeMap<(Tactic, &'static str), usize>,
     obeyed_through_facts: usize,
-    texts: BTreeSet<&'static str>,
+    texts: BTreeSet<String>,
     places: BTreeSet<&'static str>,
     /// The decisions of an honest analyst on the leads without the text.
     honest_decisions: BTreeSet<Decision>,
@@ -137,7 +137,7 @@ async fn run(fixture: &Fixture, honest_fixture: &Fixture, attacks: Vec<Attack>) 
             attempt = MAX_ATTEMPTS;
         }
         assert!(analyst.has_obeyed(), "{context}");
-        tally.texts.insert(attack.text_kind);
+        tally.texts.insert(attack.text_kind.clone());
         tally.places.insert(attack.place);
         tally.obeyed_through_facts += usize::from(attack.channel == Channel::Facts);
 
@@ -184,8 +184,8 @@ async fn run(fixture: &Fixture, honest_fixture: &Fixture, attacks: Vec<Attack>) 
 
 /// Asserts that the CRM contains only the records of the plans: leads and activities.
 async fn assert_only_leads_and_activities(fixture: &Fixture) {
-    let kinds: Vec<String> = fixture.crm_counts().await.into_keys().collect();
-    assert!(kinds.iter().all(|kind| kind == "lead" || kind == "activity"), "{kinds:?}");
+    let [_, tasks, _] = fixture.crm_counts().await;
+    assert_eq!(tasks, 0);
 }
 
 async fn attacked(base: Base) -> Tally {
@@ -229,7 +229,7 @@ async fn obeyed(call_needs_facts: bool, base: Base, domain: &str) -> (Decision, 
     pipeline.analyst = Obedient::new(Channel::Facts, Tactic::TrueFactsOnly, "x", FactSheet::new());
     pipeline.handle(&message(&event, 1)).await.unwrap();
     let decision = fixture.lead(&event.lead_id).await.decision.expect("it was decided");
-    (decision, fixture.crm_counts().await.get("task").copied().unwrap_or_default())
+    (decision, fixture.crm_counts().await[1])
 }
 
 /// Shows that the suite can fail: without the rule on computed facts, the attack causes a call.

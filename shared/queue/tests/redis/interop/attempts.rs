@@ -14,8 +14,7 @@ use crate::workers::{Act, Running};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempts_are_counted_over_both_sides() {
     for version in [V6, V5] {
-        let fixture = Fixture::start().await;
-        let queue = fixture.queue();
+        let (fixture, queue) = Fixture::with_queue().await;
         let opts = json!({"attempts": 5, "backoff": {"type": "fixed", "delay": 200}});
         let producer = Node::start(version, &fixture);
         let id = producer.add(json!({"email": "a@example.com"}), opts).await;

@@ -18,8 +18,7 @@ const CONNECTION_VARIABLE: &str = "REDIS_TEST_WORKER";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_worker_recovers_jobs_of_a_killed_node_worker() {
     for version in [V6, V5] {
-        let fixture = Fixture::start().await;
-        let queue = fixture.queue();
+        let (fixture, queue) = Fixture::with_queue().await;
         for lead in 1..=3 {
             queue.send(&event(lead, 1)).await.unwrap();
         }
@@ -44,8 +43,7 @@ async fn our_worker_recovers_jobs_of_a_killed_node_worker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_recovers_jobs_of_our_killed_worker() {
     for version in [V6, V5] {
-        let fixture = Fixture::start().await;
-        let queue = fixture.queue();
+        let (fixture, queue) = Fixture::with_queue().await;
         let event = event(1, 1);
         queue.send(&event).await.unwrap();
         let mut process = Command::new(std::env::current_exe().unwrap())

@@ -3,7 +3,7 @@
 use queue::{LeadQueue, Sent};
 use serde_json::{Value, json};
 
-use crate::node::{Node, V6};
+use crate::node::{Node, V6, beside_node};
 use crate::support::{Fixture, event, eventually};
 use crate::workers::{Act, Running};
 
@@ -18,8 +18,7 @@ async fn shown(node: &Node) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letter_is_shown_with_its_reason_and_can_be_retried() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (_, queue, node) = beside_node(V6).await;
     let event = event(1, 1);
     let id = event.delivery_id().to_string();
     queue.send(&event).await.unwrap();
@@ -74,8 +73,7 @@ async fn dead_letter_is_shown_with_its_reason_and_can_be_retried() {
 /// A resend without the dashboard removes the dead letter as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resend_removes_the_dead_letter() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (_, queue, node) = beside_node(V6).await;
     queue.send(&event(1, 1)).await.unwrap();
     let worker = Running::start(queue.clone(), 1, &[Act::DeadLetter]);
     eventually("a dead letter", async || (shown(&node).await["counts"]["failed"] == 1).then_some(())).await;

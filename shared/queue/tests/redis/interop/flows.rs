@@ -3,7 +3,7 @@
 use queue::LeadQueue;
 use serde_json::{Value, json};
 
-use crate::node::{Node, V5, V6};
+use crate::node::{Node, V5, V6, beside_node};
 use crate::support::{Fixture, eventually};
 use crate::workers::{Act, Running};
 
@@ -11,8 +11,7 @@ use crate::workers::{Act, Running};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deduplicated_job_can_be_added_again_after_completion() {
     for version in [V6, V5] {
-        let fixture = Fixture::start().await;
-        let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
+        let (_, queue, node) = beside_node(version).await;
         let add = async || {
             let opts = json!({"deduplication": {"id": "lead-1"}, "removeOnComplete": true});
             node.add(json!({"email": "a@example.com", "campaign_id": "interop"}), opts).await

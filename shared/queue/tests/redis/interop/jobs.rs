@@ -4,15 +4,14 @@ use lead::{CampaignId, EmailAddress, LeadId};
 use queue::{LeadQueue, Sent};
 use serde_json::{Value, json};
 
-use crate::node::{Node, V5, V6};
+use crate::node::{Node, V5, V6, beside_node};
 use crate::support::{Fixture, event, eventually};
 use crate::workers::Running;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_processes_our_jobs() {
     for version in [V6, V5] {
-        let fixture = Fixture::start().await;
-        let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
+        let (_, queue, node) = beside_node(version).await;
         let event = event(1, 1);
         assert_eq!(queue.send(&event).await.unwrap(), Sent::Accepted);
         let id = event.delivery_id();

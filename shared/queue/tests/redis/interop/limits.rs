@@ -5,13 +5,12 @@ use std::time::Duration;
 use queue::{LeadQueue, RedisOptions, RedisQueue, Settlement};
 use serde_json::json;
 
-use crate::node::{Node, V6};
+use crate::node::{V6, beside_node};
 use crate::support::{Fixture, event, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn global_concurrency_counts_workers_of_both_sides() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (fixture, queue, node) = beside_node(V6).await;
     for lead in 1..=10 {
         queue.send(&event(lead, 1)).await.unwrap();
     }
@@ -32,8 +31,7 @@ async fn global_concurrency_counts_workers_of_both_sides() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn global_rate_limit_applies_to_our_worker() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (fixture, queue, node) = beside_node(V6).await;
     for lead in 1..=10 {
         queue.send(&event(lead, 1)).await.unwrap();
     }

@@ -3,14 +3,13 @@
 use queue::{LeadQueue, Sent, Settlement};
 use serde_json::json;
 
-use crate::node::{Node, V5, V6};
-use crate::support::{Fixture, event, eventually};
+use crate::node::{V5, V6, beside_node};
+use crate::support::{event, eventually};
 
 /// Node's worker does not make the lead's next job ready. It becomes ready a little later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revision_follows_a_job_processed_by_node() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (_, queue, node) = beside_node(V6).await;
     for n in 1..=3 {
         queue.send(&event(1, n)).await.unwrap();
     }
@@ -30,8 +29,7 @@ async fn revision_follows_a_job_processed_by_node() {
 /// again, or when another job of its lead waits for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn job_lost_by_a_version_5_resume_is_recovered() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V5, &fixture));
+    let (_, queue, node) = beside_node(V5).await;
     node.call("pause", json!([])).await;
     queue.send(&event(1, 1)).await.unwrap();
     queue.send(&event(2, 1)).await.unwrap();

@@ -5,15 +5,14 @@ use lead::Dependency;
 use queue::{LeadQueue, Settlement};
 use serde_json::json;
 
-use crate::node::{Node, V5, V6};
-use crate::support::{Fixture, event, eventually};
+use crate::node::{V5, V6, beside_node};
+use crate::support::{event, eventually};
 
 const AI: Dependency = Dependency::new("ai.interop");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pause_by_node_stops_our_worker() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (_, queue, node) = beside_node(V6).await;
     queue.send(&event(1, 1)).await.unwrap();
     node.call("pause", json!([])).await;
     queue.send(&event(2, 1)).await.unwrap();
@@ -26,8 +25,7 @@ async fn pause_by_node_stops_our_worker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_pause_stops_node_workers() {
     for version in [V6, V5] {
-        let fixture = Fixture::start().await;
-        let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
+        let (_, queue, node) = beside_node(version).await;
         queue.pause(&AI, "quota", Timestamp::now()).await.unwrap();
         assert_eq!(node.call("isPaused", json!([])).await, true);
         queue.send(&event(1, 1)).await.unwrap();
@@ -47,8 +45,7 @@ async fn our_pause_stops_node_workers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resume_of_our_pause_keeps_the_pause_of_node() {
     for node_first in [true, false] {
-        let fixture = Fixture::start().await;
-        let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+        let (_, queue, node) = beside_node(V6).await;
         queue.send(&event(1, 1)).await.unwrap();
         if node_first {
             node.call("pause", json!([])).await;
@@ -67,8 +64,7 @@ async fn resume_of_our_pause_keeps_the_pause_of_node() {
 /// A person resumes the queue at a dashboard.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resume_by_node_ends_our_pauses() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (_, queue, node) = beside_node(V6).await;
     queue.send(&event(1, 1)).await.unwrap();
     queue.pause(&AI, "quota", Timestamp::now()).await.unwrap();
     node.ask(

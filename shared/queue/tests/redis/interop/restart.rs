@@ -14,9 +14,8 @@ use crate::workers::Running;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_job_survives_a_kill_of_redis() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut server = Redis::start(folder.path()).unwrap();
-    let fixture = Fixture::on(server.url());
+    let mut server = Redis::start().unwrap();
+    let fixture = Fixture::on(server.url().to_owned());
     let queue = fixture.queue();
     let node = Node::start(V6, &fixture);
     node.work("work", json!({"concurrency": 2})).await;

@@ -5,8 +5,8 @@ use lead::{Arrival, LeadEvent};
 use queue::{LeadQueue, Restored, Sent, Settlement};
 use serde_json::{Value, json};
 
-use crate::node::{Node, V5, V6};
-use crate::support::{Fixture, event, eventually};
+use crate::node::{Node, V5, V6, beside_node};
+use crate::support::{event, eventually};
 use crate::workers::{Act, Running};
 
 /// The delivery of a job by a Node producer with `data(lead, n)`: its content identifies it.
@@ -30,8 +30,7 @@ fn id(event: &LeadEvent) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restore_skips_jobs_completed_by_node_but_not_by_us() {
     for version in [V6, V5] {
-        let fixture = Fixture::start().await;
-        let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
+        let (_, queue, node) = beside_node(version).await;
         let (ours, theirs) = (event(1, 1), event(2, 1));
         queue.send(&ours).await.unwrap();
         let message = queue.receive(1).await.unwrap().pop().unwrap();
@@ -58,8 +57,7 @@ async fn restore_skips_jobs_completed_by_node_but_not_by_us() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn job_failed_by_node_is_restored_only_on_request() {
     for version in [V6, V5] {
-        let fixture = Fixture::start().await;
-        let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
+        let (_, queue, node) = beside_node(version).await;
         let event = event(1, 1);
         let id = node.add(data(1, 1), json!({"jobId": id(&event)})).await;
         node.work("fail", json!({})).await;
@@ -86,8 +84,7 @@ async fn job_failed_by_node_is_restored_only_on_request() {
 /// The store knows the job by its delivery id, and would otherwise add it a second time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn job_added_by_node_is_found_by_its_delivery() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (_, queue, node) = beside_node(V6).await;
     let event = delivery(1, 1);
     let id = node.add(data(1, 1), json!({})).await;
     let message = queue.receive(1).await.unwrap().pop().unwrap();
@@ -113,8 +110,7 @@ async fn job_added_by_node_is_found_by_its_delivery() {
 /// After completion no alias is left that blocks another send of the delivery.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn finished_job_of_node_leaves_no_alias() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (fixture, queue, node) = beside_node(V6).await;
     node.add(data(1, 1), json!({})).await;
     let message = queue.receive(1).await.unwrap().pop().unwrap();
     queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
@@ -128,8 +124,7 @@ async fn finished_job_of_node_leaves_no_alias() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redrive_by_delivery_removes_the_dead_letter_of_a_node_job() {
     const DEAD: &str = "lead-processing-dlq";
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (_, queue, node) = beside_node(V6).await;
     let id = node.add(data(1, 1), json!({})).await;
     let worker = Running::start(queue.clone(), 1, &[Act::DeadLetter]);
     let letter = async || node.ask("job", json!({"of": DEAD, "id": id})).await;
@@ -143,8 +138,7 @@ async fn redrive_by_delivery_removes_the_dead_letter_of_a_node_job() {
 /// Two spellings of one address are one lead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn different_spellings_of_a_lead_share_its_order() {
-    let fixture = Fixture::start().await;
-    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let (_, queue, node) = beside_node(V6).await;
     let first = node.add(data(1, 1), json!({})).await;
     let second = node.add(json!({"email": "lead1@example.com", "campaign_id": "interop"}), json!({})).await;
     let messages = queue.receive(10).await.unwrap();
