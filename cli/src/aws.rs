@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use analysis::AiProvider;
 use anyhow::Context as _;
-use assembly::{Config, QueueKind};
+use assembly::{Backend, Config};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::identity::IdentityCache;
 use aws_config::imds;
@@ -41,7 +41,7 @@ const METADATA_TRIES: u32 = 2;
 /// names the variable to set.
 pub(crate) async fn config(config: &Config) -> anyhow::Result<Option<AwsConfig>> {
     let uses_bedrock = config.ai.asks(AiProvider::Bedrock);
-    if config.queue != QueueKind::Sqs && !uses_bedrock {
+    if !matches!(config.queue.backend, Backend::Sqs(_)) && !uses_bedrock {
         return Ok(None);
     }
     load(&Variables::of_process()).await.map(Some)

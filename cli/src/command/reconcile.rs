@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use assembly::{Config, QueueKind};
+use assembly::{Backend, Config};
 use indicatif::{ProgressBar, ProgressStyle};
 use operations::{Operations, Reconciled};
 
@@ -14,7 +14,7 @@ use crate::output;
 /// repair.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let operations = existing::operations(config).await?;
-    if config.queue != QueueKind::Database {
+    if !config.queue.backend.is_database() {
         spools(config, &operations).await?;
     }
     let bar = ProgressBar::new_spinner();
@@ -33,7 +33,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
             "database: {closed} finished or dead-lettered by another application's workers, now closed"
         ));
     }
-    if config.queue == QueueKind::Redis {
+    if matches!(config.queue.backend, Backend::Redis(_)) {
         output::note(
             "not recovered if Redis lost them: leads accepted just before the loss and not yet recorded in the database, \
              and jobs of other producers that no worker had started",
@@ -44,17 +44,17 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
 
 /// Sends the events in spools that no running server uses.
 async fn spools(config: &Config, operations: &Operations) -> anyhow::Result<()> {
-    let draining = operations.drain_spools(&config.spool_dir, config.spool_max_bytes);
+    let draining = operations.drain_spools(&config.queue.spool_dir, config.queue.spool_max_bytes);
     let drained = or_interrupted(draining).await??;
     output::note(&format!("spool: {} sent", count(drained.sent, "lead", "leads")));
     if drained.in_use > 0 {
         let in_use = count(drained.in_use, "spool", "spools");
         output::note(&format!("spool: {in_use} skipped, in use by running servers"));
     }
-    let unreadable = Operations::unreadable_spool_lines(&config.spool_dir)?;
+    let unreadable = Operations::unreadable_spool_lines(&config.queue.spool_dir)?;
     if unreadable > 0 {
         let lines = count(unreadable, "line", "lines");
-        let folder = config.spool_dir.display();
+        let folder = config.queue.spool_dir.display();
         output::note(&format!("spool: {lines} unreadable, in the files N.unreadable.jsonl of {folder}"));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use assembly::{Config, QueueKind};
+use assembly::{Backend, Config};
 use operations::{OperationError, Operations, Resumed};
 
 use super::format::utc;
@@ -38,7 +38,7 @@ pub(crate) async fn run(config: &Config, options: ResumeOptions) -> anyhow::Resu
         let names: Vec<_> = others.iter().map(|pause| pause.dependency.as_str()).collect();
         output::note(&format!("still paused for {}", names.join(", ")));
     }
-    if config.queue == QueueKind::Sqs {
+    if matches!(config.queue.backend, Backend::Sqs(_)) {
         output::note("on AWS, the janitor function resumes consumption within a minute");
     }
     Ok(ExitCode::SUCCESS)

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use assembly::{Config, QueueKind};
+use assembly::{Backend, Config};
 use database::Database;
 use lead::{Clock, SystemClock};
 use operations::Operations;
 use pipeline::Pipeline;
-use queue::{DatabaseLedger, DatabaseQueue, LeadQueue, RedisOptions, RedisQueue, Sqs, SqsClient, SqsQueue};
+use queue::{
+    DatabaseLedger, DatabaseQueue, LeadQueue, RedisOptions, RedisQueue, RedisSettings, Sqs, SqsClient,
+    SqsQueue, SqsSettings,
+};
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
 use secrecy::ExposeSecret as _;
@@ -46,12 +49,18 @@ impl App {
         if !database.is_migrated().await? {
             database.migrate().await?;
         }
-        let queue: Arc<dyn LeadQueue> = match config.queue {
-            QueueKind::Database => {
-                Arc::new(DatabaseQueue::new(database, Arc::clone(&clock), config.visibility_timeout))
+        let queue: Arc<dyn LeadQueue> = match &config.queue.backend {
+            Backend::Database => {
+                Arc::new(DatabaseQueue::new(database, Arc::clone(&clock), config.queue.visibility_timeout))
             }
-            QueueKind::Redis => Arc::new(redis_queue(config)?),
-            QueueKind::Sqs => Arc::new(sqs_queue(config, aws.as_ref(), database, &clock)?),
+            Backend::Redis(redis) => Arc::new(redis_queue(redis, config.queue.visibility_timeout)?),
+            Backend::Sqs(urls) => {
+                let sqs = sqs(urls, aws.as_ref())?;
+                let ledger = Arc::new(DatabaseLedger::new(database, Arc::clone(&clock)));
+                let visibility = config.queue.visibility_timeout;
+                let queue = SqsQueue::new(sqs, ledger, Arc::clone(&clock), visibility);
+                Arc::new(queue.resending_after(RESEND_AFTER))
+            }
         };
         let operations = Operations::new(Arc::clone(&queue), Arc::clone(&pipeline));
         Ok(Self { clock, store: pipeline.store.clone(), queue, pipeline, operations })
@@ -63,18 +72,17 @@ impl App {
     }
 }
 
-fn redis_queue(config: &Config) -> Result<RedisQueue, ConfigError> {
-    let invalid = |problem: String| ConfigError::new("REDIS_URL", problem);
-    let url = config.redis_url.as_ref().ok_or_else(|| invalid("must be set".to_owned()))?;
+fn redis_queue(redis: &RedisSettings, visibility: Duration) -> Result<RedisQueue, ConfigError> {
     let stalled_interval = RedisOptions::default().stalled_interval;
     let options = RedisOptions {
-        visibility: config.visibility_timeout,
+        visibility,
         // A shorter visibility timeout also means a shorter interval between checks for stalled jobs.
-        stalled_interval: config.visibility_timeout.min(stalled_interval),
-        rate_limit: config.worker_rate_limit.map(|limit| (limit, Duration::from_secs(1))),
-        prefix: config.redis_prefix.clone(),
+        stalled_interval: visibility.min(stalled_interval),
+        rate_limit: redis.rate_limit.map(|limit| (limit, Duration::from_secs(1))),
+        prefix: redis.prefix.clone(),
     };
-    RedisQueue::new(url.expose_secret(), options).map_err(|error| invalid(error.to_string()))
+    RedisQueue::new(redis.url.expose_secret(), options)
+        .map_err(|error| ConfigError::new("REDIS_URL", error.to_string()))
 }
 
 /// Width of the time window within which SQS drops a repeated send of one delivery, instead of its own five
@@ -82,16 +90,7 @@ fn redis_queue(config: &Config) -> Result<RedisQueue, ConfigError> {
 /// only resends lost deliveries.
 const RESEND_AFTER: Duration = Duration::from_millis(1);
 
-fn sqs_queue(
-    config: &Config,
-    aws: Option<&AwsConfig>,
-    database: Database,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<SqsQueue> {
-    let urls = config.sqs.as_ref().context("QUEUE_URL: must be set")?;
+fn sqs(urls: &SqsSettings, aws: Option<&AwsConfig>) -> anyhow::Result<Sqs> {
     let aws = aws.context("AWS_REGION: must be set")?;
-    let sqs = Sqs::new(SqsClient::new(aws), urls.queue_url.clone(), Some(urls.dead_letters_url.clone()));
-    let ledger = Arc::new(DatabaseLedger::new(database, Arc::clone(clock)));
-    let queue = SqsQueue::new(sqs, ledger, Arc::clone(clock), config.visibility_timeout);
-    Ok(queue.resending_after(RESEND_AFTER))
+    Ok(Sqs::new(SqsClient::new(aws), urls.queue_url.clone(), Some(urls.dead_letters_url.clone())))
 }

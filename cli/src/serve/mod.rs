@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use api::ApiState;
-use assembly::{Config, QueueKind};
+use assembly::{Backend, Config};
 use ingest::LeadSink;
 use queue::{Spool, Worker};
 use runtime::Variables;
@@ -87,7 +87,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         Arc::clone(&app.queue),
         Arc::clone(&app.pipeline) as _,
         Arc::clone(&app.clock),
-        config.worker_concurrency,
+        config.queue.worker_concurrency,
     )
     .with_grace_period(config.stop_timeout);
     let (waker, heartbeat) = (worker.waker(), worker.heartbeat());
@@ -168,13 +168,14 @@ fn sink(
     tasks: &mut Tasks,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Arc<dyn LeadSink>> {
-    match config.queue {
-        QueueKind::Database => {
+    match config.queue.backend {
+        Backend::Database => {
             Ok(Arc::new(DatabaseSink { store: app.store.clone(), clock: Arc::clone(&app.clock), waker }))
         }
-        QueueKind::Redis | QueueKind::Sqs => {
-            let spool = Spool::open(&config.spool_dir, config.spool_max_bytes).context("SPOOL_DIR")?;
-            let folder = SpoolFolder { path: config.spool_dir.clone(), max_bytes: config.spool_max_bytes };
+        Backend::Redis(_) | Backend::Sqs(_) => {
+            let folder =
+                SpoolFolder { path: config.queue.spool_dir.clone(), max_bytes: config.queue.spool_max_bytes };
+            let spool = Spool::open(&folder.path, folder.max_bytes).context("SPOOL_DIR")?;
             let draining = drain_spools(spool.clone(), folder, app.operations.clone(), shutdown.clone());
             tasks.spawn("the spool's sender", draining);
             Ok(Arc::new(SpooledSink::new(app.store.clone(), Arc::clone(&app.queue), spool, waker)))

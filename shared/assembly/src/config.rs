@@ -2,7 +2,6 @@
 mod documented;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use pipeline::Rejected;
@@ -34,26 +33,8 @@ pub struct Config {
     pub database_timeout: Duration,
     /// `RETRY_WINDOW_SECONDS`: time in which an older content of a lead counts as a retry by its sender.
     pub retry_window: Duration,
-    /// `QUEUE`.
-    pub queue: QueueKind,
-    /// `REDIS_URL`: the address of the queue in Redis. May contain a password.
-    pub redis_url: Option<SecretString>,
-    /// `REDIS_PREFIX`: the prefix of the queue's keys.
-    pub redis_prefix: String,
-    /// `QUEUE_URL` and `DLQ_URL`: the queue and its dead letter queue in SQS.
-    pub sqs: Option<SqsConfig>,
-    /// `SPOOL_DIR`: the folder of accepted leads that wait while a queue outside the database is not
-    /// reachable.
-    pub spool_dir: PathBuf,
-    /// `SPOOL_MAX_BYTES`: maximum size of the spool, in bytes.
-    pub spool_max_bytes: u64,
-    /// `WORKER_RATE_LIMIT`: messages per second over all workers, with Redis. `None` is no limit.
-    pub worker_rate_limit: Option<u32>,
-    /// `VISIBILITY_TIMEOUT_SECONDS`: time without a heartbeat after which another worker receives a worker's
-    /// leads.
-    pub visibility_timeout: Duration,
-    /// `WORKER_CONCURRENCY`: number of leads that one process works on at the same time.
-    pub worker_concurrency: usize,
+    /// The queue and its workers.
+    pub queue: queue::Settings,
     /// `WEBHOOK_SECRETS`: the valid secrets.
     pub webhook_secrets: Vec<SecretString>,
     /// `ADMIN_TOKEN`.
@@ -76,26 +57,6 @@ pub struct Config {
     pub quarantine_rows: u32,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
-}
-
-/// The kind of queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueueKind {
-    /// A table of the database.
-    Database,
-    /// BullMQ on Redis.
-    Redis,
-    /// Amazon SQS, with a database that counts the attempts.
-    Sqs,
-}
-
-/// The queue in SQS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SqsConfig {
-    /// `QUEUE_URL`.
-    pub queue_url: String,
-    /// `DLQ_URL`.
-    pub dead_letters_url: String,
 }
 
 impl Config {
@@ -123,25 +84,7 @@ impl Config {
                 1..=3_600,
             )?),
             retry_window: Duration::from_secs(variables.number("RETRY_WINDOW_SECONDS", 0, 0..=2_592_000)?),
-            queue: queue_kind(variables)?,
-            redis_url: variables.secret("REDIS_URL"),
-            redis_prefix: redis_prefix(variables)?,
-            sqs: variables
-                .text("QUEUE_URL")
-                .zip(variables.text("DLQ_URL"))
-                .map(|(queue_url, dead_letters_url)| SqsConfig { queue_url, dead_letters_url }),
-            spool_dir: variables.text("SPOOL_DIR").unwrap_or_else(|| "spool".to_owned()).into(),
-            spool_max_bytes: variables.number("SPOOL_MAX_BYTES", 1 << 30, 1 << 20..=1 << 50)?,
-            worker_rate_limit: match variables.number("WORKER_RATE_LIMIT", 0, 0..=1_000_000)? {
-                0 => None,
-                limit => Some(limit),
-            },
-            visibility_timeout: Duration::from_secs(variables.number(
-                "VISIBILITY_TIMEOUT_SECONDS",
-                30,
-                3..=43_200,
-            )?),
-            worker_concurrency: variables.number("WORKER_CONCURRENCY", 8, 1..=1_000)?,
+            queue: queue::Settings::read(variables)?,
             webhook_secrets: variables.list("WEBHOOK_SECRETS").into_iter().map(SecretString::from).collect(),
             admin_token: variables.secret("ADMIN_TOKEN"),
             icp_file: variables.file("ICP_FILE"),
@@ -209,34 +152,6 @@ impl Config {
     }
 }
 
-/// `QUEUE` takes precedence. Without it, a `REDIS_URL` selects Redis. SQS has to be selected explicitly,
-/// since the functions set `QUEUE_URL` too.
-fn queue_kind(variables: &Variables<'_>) -> Result<QueueKind, ConfigError> {
-    let has_redis = variables.text("REDIS_URL").is_some();
-    let default = if has_redis { QueueKind::Redis } else { QueueKind::Database };
-    let choices = [("database", QueueKind::Database), ("redis", QueueKind::Redis), ("sqs", QueueKind::Sqs)];
-    let queue = variables.choice("QUEUE", &choices, default)?;
-    if queue == QueueKind::Redis && !has_redis {
-        return Err(ConfigError::new("REDIS_URL", "must be set when QUEUE=redis"));
-    }
-    if queue == QueueKind::Sqs {
-        let missing = ["QUEUE_URL", "DLQ_URL"].into_iter().find(|name| variables.text(name).is_none());
-        if let Some(missing) = missing {
-            return Err(ConfigError::new(missing, "must be set when QUEUE=sqs"));
-        }
-    }
-    Ok(queue)
-}
-
-/// The `prefix` of the BullMQ application that shares the queue.
-fn redis_prefix(variables: &Variables<'_>) -> Result<String, ConfigError> {
-    let prefix = variables.text("REDIS_PREFIX").unwrap_or_else(|| "bull".to_owned());
-    if prefix.len() > 100 || prefix.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(ConfigError::new("REDIS_PREFIX", "must be at most 100 characters without spaces"));
-    }
-    Ok(prefix)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,10 +177,6 @@ mod tests {
                 &[("AI_PROVIDER", "oracle")],
                 "AI_PROVIDER: must be one of rules, gemini, bedrock, not \"oracle\"",
             ),
-            (&[("QUEUE", "redis")], "REDIS_URL: must be set when QUEUE=redis"),
-            (&[("REDIS_PREFIX", "my app")], "REDIS_PREFIX: must be at most 100 characters without spaces"),
-            (&[("QUEUE", "sqs")], "QUEUE_URL: must be set when QUEUE=sqs"),
-            (&[("QUEUE", "sqs"), ("QUEUE_URL", "q")], "DLQ_URL: must be set when QUEUE=sqs"),
             (&[("ENV", "REAL")], "CRM_PROVIDER: must be set when ENV=REAL"),
             (
                 &[("WORKER_CONCURRENCY", "0")],
@@ -278,15 +189,6 @@ mod tests {
         ] {
             assert_eq!(read(pairs).unwrap_err().to_string(), line);
         }
-    }
-
-    #[test]
-    fn redis_url_selects_redis() {
-        let redis = ("REDIS_URL", "redis://:hush@127.0.0.1");
-        assert_eq!(read(&[redis]).unwrap().queue, QueueKind::Redis);
-        assert_eq!(read(&[redis, ("QUEUE", "database")]).unwrap().queue, QueueKind::Database);
-        assert!(!format!("{:?}", read(&[redis]).unwrap()).contains("hush"));
-        assert_eq!(read(&[redis]).unwrap().redis_prefix, "bull", "BullMQ's own");
     }
 
     #[test]

@@ -6,7 +6,8 @@ mod crm;
 mod enrichment;
 
 pub use ai::{analyst, check_budget};
-pub use config::{Config, QueueKind, SqsConfig};
+pub use config::Config;
+pub use queue::Backend;
 
 use std::sync::Arc;
 

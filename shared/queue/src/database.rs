@@ -155,17 +155,17 @@ impl DatabaseQueue {
         Ok(true)
     }
 
-    /// Makes the leased message visible after a wait. False if the lease is lost.
+    /// Makes the leased message visible at a time, in milliseconds since 1970. False if the lease is lost.
     async fn make_visible(
         &self,
         receipt: &Receipt,
-        after: Duration,
+        visible_at: i64,
         failed_attempts: i64,
         keeps_losses: bool,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.begin().await?;
         let released = sqlx::query(statements::RELEASE)
-            .bind(to_millis(self.clock.now()) + millis(after))
+            .bind(visible_at)
             .bind(failed_attempts)
             .bind(i64::from(keeps_losses))
             .bind(receipt.key.as_str())
@@ -212,15 +212,22 @@ impl LeadQueue for DatabaseQueue {
     }
 
     async fn settle(&self, receipt: &Receipt, settlement: &Settlement) -> Result<(), QueueError> {
+        let after_wait = |wait| to_millis(self.clock.now()) + millis(wait);
         held(match settlement {
             Settlement::Done | Settlement::DeadLetter { .. } => self.advance(receipt).await?,
-            Settlement::Retry { after, .. } => self.make_visible(receipt, *after, 1, true).await?,
-            Settlement::Defer { after, .. } => self.make_visible(receipt, *after, 0, false).await?,
+            Settlement::Retry { after, .. } => {
+                self.make_visible(receipt, after_wait(*after), 1, true).await?
+            }
+            Settlement::Defer { after, .. } => {
+                self.make_visible(receipt, after_wait(*after), 0, false).await?
+            }
         })
     }
 
     async fn release(&self, receipt: &Receipt) -> Result<(), QueueError> {
-        held(self.make_visible(receipt, Duration::ZERO, 0, true).await?)
+        // Ahead of all others, except those that are prioritized.
+        let front = to_millis(self.clock.now()) - CENTURY / 4;
+        held(self.make_visible(receipt, front, 0, true).await?)
     }
 
     async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError> {

@@ -13,6 +13,7 @@ mod database;
 mod message;
 #[cfg(feature = "redis")]
 mod redis;
+mod settings;
 mod settlement;
 #[cfg(feature = "spool")]
 mod spool;
@@ -28,6 +29,7 @@ pub use self::redis::{RedisOptions, RedisQueue, RedisUrlError};
 pub use self::spool::{Abandoned, Park, Spool, SpoolError};
 pub use attempt::attempt;
 pub use message::{Depth, Message, Pause, QueueError, Receipt, Restored, Sent};
+pub use settings::{Backend, RedisSettings, Settings, SqsSettings};
 pub use settlement::{MAX_ATTEMPTS, MAX_LOSSES, MAX_STORAGE_FAILURES, Settlement, backoff, settle_failed};
 #[cfg(all(feature = "sqs", feature = "database"))]
 pub use sqs::DatabaseLedger;
@@ -91,8 +93,8 @@ pub trait LeadQueue: Send + Sync + 'static {
     /// ended. An expired lease may still be accepted while no other worker has received the message.
     async fn settle(&self, receipt: &Receipt, settlement: &Settlement) -> Result<(), QueueError>;
 
-    /// Releases a leased message that was not tried: it is ready at once, and its counts stay as they are.
-    /// Fails like [`settle`](Self::settle).
+    /// Releases a leased message that was not tried: it is ready at once, ahead of others where the backend
+    /// determines the order, and its counts stay as they are. Fails like [`settle`](Self::settle).
     async fn release(&self, receipt: &Receipt) -> Result<(), QueueError>;
 
     /// Pauses consumption for every worker until [`resume`](Self::resume), because of a dependency that is to

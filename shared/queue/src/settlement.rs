@@ -16,8 +16,8 @@ pub const MAX_STORAGE_FAILURES: u32 = 50;
 
 /// The workers that may die with a message, in a row, before it is dead-lettered.
 ///
-/// After the first of them the message is tried alone in its process, so that it is not blamed for the
-/// messages beside it, and they are not for it.
+/// After the first of them the message is tried alone in its process: it is not blamed for the messages that
+/// were beside it, nor they for it.
 pub const MAX_LOSSES: u32 = 5;
 
 /// The longest wait after a failure of the database or the queue itself.

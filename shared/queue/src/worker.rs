@@ -4,7 +4,6 @@
 mod delivery;
 mod heartbeat;
 mod idle;
-mod isolation;
 mod outage;
 mod rate_limit_pause;
 
@@ -21,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use self::delivery::Delivery;
 pub use self::heartbeat::Heartbeat;
 use self::idle::Idle;
-use self::isolation::Isolation;
 use self::outage::Outage;
 use self::rate_limit_pause::RateLimitPause;
 use crate::{LeadQueue, Message, QueueError, Settlement};
@@ -86,7 +84,6 @@ pub struct Worker {
     waker: Arc<Notify>,
     heartbeat: Heartbeat,
     rate_limit_pause: Arc<RateLimitPause>,
-    isolation: Isolation,
 }
 
 impl Worker {
@@ -107,7 +104,6 @@ impl Worker {
             waker: Arc::default(),
             heartbeat: Heartbeat::default(),
             rate_limit_pause: Arc::default(),
-            isolation: Isolation::default(),
         }
     }
 
@@ -144,15 +140,14 @@ impl Worker {
         let mut running = JoinSet::new();
         let mut outage = Outage::default();
         let mut idle = Idle::new(self.queue.longest_idle_wait());
-        let mut isolating = false;
+        let mut suspects_wait = false;
         while !shutdown.is_cancelled() {
             self.heartbeat.beat();
             while let Some(finished) = running.try_join_next() {
                 log_panic(&finished);
             }
-            isolating &= !running.is_empty();
-            let free = self.concurrency - running.len();
-            if free == 0 || isolating {
+            let free = if suspects_wait { 1 } else { self.concurrency - running.len() };
+            if free == 0 || (suspects_wait && !running.is_empty()) {
                 tokio::select! {
                     Some(finished) = running.join_next() => log_panic(&finished),
                     () = sleep(heartbeat::INTERVAL) => {}
@@ -179,9 +174,10 @@ impl Worker {
                     outage.recovered();
                     if !messages.is_empty() {
                         idle.reset();
-                        isolating = self.start(messages, &mut running).await;
+                        suspects_wait = self.start(messages, &mut running).await;
                         continue;
                     }
+                    suspects_wait = false;
                     idle.wait()
                 }
                 Err(error) => outage.wait_after(&error),
@@ -205,34 +201,34 @@ impl Worker {
         tokio::time::timeout(RECEIVE_LIMIT, self.queue.receive(max)).await.unwrap_or_else(late)
     }
 
-    /// Starts the delivery of messages. Of those that a worker has died with, one is started, which runs
-    /// after all others, and the rest are released. Returns true if nothing else may be started until all
-    /// running work has finished.
+    /// Starts the delivery of messages. A suspect, which a worker has died with, runs alone: several messages
+    /// were in flight at the death, and any of them may be the cause. It is leased only while it runs, so that
+    /// it is not blamed for a further death.
+    ///
+    /// Returns true if suspects wait at the front of the queue. Then nothing else may be started before all
+    /// running work has finished, and the next receive takes one message.
     async fn start(&self, messages: Vec<Message>, running: &mut JoinSet<()>) -> bool {
-        let (mut suspects, others): (Vec<_>, Vec<_>) = messages.into_iter().partition(Isolation::is_suspect);
-        // The message that most workers have died with is the last one to be tried.
-        suspects.sort_by_key(|message| message.losses);
-        let released = suspects.split_off(suspects.len().min(1));
-        let isolating = !suspects.is_empty();
-        for message in others.into_iter().chain(suspects) {
-            running.spawn(self.delivery(message).await.run());
-        }
-        for message in released {
-            if let Err(error) = self.queue.release(&message.receipt).await {
+        let is_suspect = |message: &Message| message.losses > 0;
+        let runs_alone = running.is_empty() && messages.first().is_some_and(is_suspect);
+        let suspects_wait = messages.iter().any(is_suspect);
+        for (place, message) in messages.into_iter().enumerate() {
+            let runs = if runs_alone { place == 0 } else { !is_suspect(&message) };
+            if runs {
+                running.spawn(self.delivery(message).run());
+            } else if let Err(error) = self.queue.release(&message.receipt).await {
                 tracing::warn!(%error, "message not released: it is received again after its lease expires");
             }
         }
-        isolating
+        suspects_wait
     }
 
-    async fn delivery(&self, message: Message) -> Delivery {
+    fn delivery(&self, message: Message) -> Delivery {
         Delivery {
             queue: Arc::clone(&self.queue),
             handler: Arc::clone(&self.handler),
             clock: Arc::clone(&self.clock),
             rate_limit_pause: Arc::clone(&self.rate_limit_pause),
             handling_limit: self.handling_limit,
-            turn: self.isolation.turn(&message).await,
             message,
         }
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use assembly::{Config, QueueKind};
+use assembly::Config;
 use runtime::{ConfigError, Variables};
 use variables::ConfigFile;
 
@@ -120,17 +120,18 @@ async fn dependencies(
     if !has_database {
         config.database_url = format!("sqlite://{}", folder.path().join("empty.db").display());
     }
-    let configured_queue = config.queue;
+    let is_database = config.queue.backend.is_database();
     let Some(app) = setup::assemble(report, config).await else {
         report.skip("the rest", "needs a setup without failures");
         return Ok(());
     };
-    match (has_database, config.queue) {
-        // Its failure has been reported.
-        (_, queue) if queue != configured_queue => {}
-        (false, QueueKind::Database) => report.skip("queue", "needs the database"),
-        _ => work::queue(report, &app.operations).await,
-    }
+    if config.queue.backend.is_database() == is_database {
+        if is_database && !has_database {
+            report.skip("queue", "needs the database");
+        } else {
+            work::queue(report, &app.operations).await;
+        }
+    } // else its failure has been reported
     work::spool(report, config);
     work::enrichment(report, &app.operations).await;
     crm::crm(report, &app.operations, mapping_is_readable).await;

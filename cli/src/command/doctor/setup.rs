@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use analysis::AiProvider;
-use assembly::{Config, QueueKind};
+use assembly::{Backend, Config};
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
 
@@ -76,8 +76,8 @@ pub(super) async fn aws(report: &mut Report, config: &mut Config) -> Option<AwsC
         }
         Err(error) => {
             report.fail("aws", error);
-            if config.queue == QueueKind::Sqs {
-                config.queue = QueueKind::Database;
+            if matches!(config.queue.backend, Backend::Sqs(_)) {
+                config.queue.backend = Backend::Database;
             }
             if config.ai.provider == AiProvider::Bedrock {
                 config.ai.provider = AiProvider::Rules;
@@ -102,8 +102,8 @@ pub(super) async fn assemble(report: &mut Report, config: &mut Config) -> Option
         _ => "setup",
     };
     report.fail(check, error);
-    if check == "queue" && config.queue != QueueKind::Database {
-        config.queue = QueueKind::Database;
+    if check == "queue" && !config.queue.backend.is_database() {
+        config.queue.backend = Backend::Database;
         return App::assemble(config).await.ok();
     }
     None

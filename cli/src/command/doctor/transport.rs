@@ -1,7 +1,7 @@
 //! The check for unencrypted connections to other machines.
 
 use analysis::AiProvider;
-use assembly::{Config, QueueKind};
+use assembly::{Backend, Config};
 use enrichment::ProviderAccess;
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
@@ -55,12 +55,13 @@ fn problem_of_postgres(url: &str) -> Option<&'static str> {
 fn other_urls(config: &Config) -> Vec<(&'static str, String)> {
     let mut urls = Vec::new();
     let mut add = |variable, url: &str| urls.push((variable, url.to_owned()));
-    if let Some(redis) = config.redis_url.as_ref().filter(|_| config.queue == QueueKind::Redis) {
-        add("REDIS_URL", redis.expose_secret());
-    }
-    if let Some(sqs) = config.sqs.as_ref().filter(|_| config.queue == QueueKind::Sqs) {
-        add("QUEUE_URL", &sqs.queue_url);
-        add("DLQ_URL", &sqs.dead_letters_url);
+    match &config.queue.backend {
+        Backend::Database => {}
+        Backend::Redis(redis) => add("REDIS_URL", redis.url.expose_secret()),
+        Backend::Sqs(sqs) => {
+            add("QUEUE_URL", &sqs.queue_url);
+            add("DLQ_URL", &sqs.dead_letters_url);
+        }
     }
     if let Ok(endpoint) = std::env::var("AWS_ENDPOINT_URL") {
         add("AWS_ENDPOINT_URL", &endpoint);

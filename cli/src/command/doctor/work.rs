@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use assembly::{Config, QueueKind};
+use assembly::{Backend, Config};
 use jiff::Timestamp;
 use operations::{Operations, QueueState};
 
@@ -72,11 +72,11 @@ pub(super) async fn enrichment(report: &mut Report, operations: &Operations) {
 /// Checks the spool of the Redis queue for unreadable lines.
 pub(super) fn spool(report: &mut Report, config: &Config) {
     const CHECK: &str = "spool";
-    if config.queue != QueueKind::Redis {
+    if !matches!(config.queue.backend, Backend::Redis(_)) {
         return;
     }
-    let folder = config.spool_dir.display();
-    match Operations::unreadable_spool_lines(&config.spool_dir) {
+    let folder = config.queue.spool_dir.display();
+    match Operations::unreadable_spool_lines(&config.queue.spool_dir) {
         Ok(0) => report.ok(CHECK, format!("{folder}, every line could be read")),
         Ok(lines) => {
             let lines = count(lines, "line", "lines");

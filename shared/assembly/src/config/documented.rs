@@ -39,10 +39,12 @@ fn requested() -> BTreeSet<String> {
     let with_a_secret = [("SALESFORCE_CLIENT_SECRET", "x")];
     let with_a_key = [("SALESFORCE_USERNAME", "x"), ("SALESFORCE_PRIVATE_KEY", "x")];
     let hubspot = [("CRM_PROVIDER", "hubspot")];
+    let on_sqs = [("QUEUE", "sqs"), ("QUEUE_URL", "x"), ("DLQ_URL", "x")];
     let with_a_token = [("HUBSPOT_ACCESS_TOKEN", "x")];
     let with_an_app = [("HUBSPOT_CLIENT_ID", "x"), ("HUBSPOT_CLIENT_SECRET", "x")];
     for pairs in [
         &providers[..],
+        &on_sqs,
         &[&salesforce[..], &with_a_secret].concat(),
         &[&salesforce[..], &with_a_key].concat(),
         &[&hubspot[..], &with_a_token].concat(),

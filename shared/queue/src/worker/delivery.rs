@@ -8,7 +8,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
 
 use super::LeadHandler;
-use super::isolation::Turn;
 use super::rate_limit_pause::RateLimitPause;
 use crate::attempt::{attempt, record};
 use crate::{LeadQueue, Message, QueueError, Settlement};
@@ -32,7 +31,6 @@ pub(super) struct Delivery {
     pub(super) rate_limit_pause: Arc<RateLimitPause>,
     pub(super) handling_limit: Duration,
     pub(super) message: Message,
-    pub(super) turn: Turn,
 }
 
 impl Delivery {
@@ -67,7 +65,6 @@ impl Delivery {
 
     /// Runs the handler, stores the outcome of a failure, and returns the settlement for the queue.
     async fn decide(&self) -> Settlement {
-        let _turn = self.turn.begin().await;
         let handler = self.handler.as_ref();
         let settlement = attempt(handler, &self.message, sleep(self.handling_limit)).await;
         if settlement == Settlement::Done {
