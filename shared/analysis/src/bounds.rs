@@ -3,7 +3,7 @@
 use grounding::{FactSheet, Namespace};
 use serde_json::{Map, Value};
 
-use crate::prompt::quoted;
+use crate::quoted::quoted;
 
 /// The maximum size of a fact sheet as a model receives it, in bytes. It bounds the cost of a lead,
 /// independent of its sender.

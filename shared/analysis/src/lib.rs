@@ -30,6 +30,7 @@ mod models;
 mod opt_out;
 mod personal;
 mod prompt;
+mod quoted;
 mod rules;
 mod service;
 mod settings;

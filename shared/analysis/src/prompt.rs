@@ -1,12 +1,12 @@
 use std::fmt::Write as _;
 
 use grounding::{Contract, FactSheet, FieldPath};
-use lead::text::is_hidden;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::Objection;
 use crate::bounds::MAX_SHEET_BYTES;
+use crate::quoted::quoted;
 
 /// The maximum size of a prompt file, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
@@ -150,24 +150,6 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
-/// JSON in which no text can close the surrounding tag, and no character is invisible or changes the
-/// direction of the text. Such characters are escaped, which JSON allows for any character: the parsed value
-/// is the same.
-pub(crate) fn quoted(facts: &Value) -> String {
-    let json = facts.to_string();
-    let mut quoted = String::with_capacity(json.len());
-    for c in json.chars() {
-        if matches!(c, '<' | '>' | '&') || is_hidden(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(quoted, "\\u{unit:04x}");
-            }
-        } else {
-            quoted.push(c);
-        }
-    }
-    quoted
-}
-
 #[cfg(test)]
 mod tests {
     use grounding::{Namespace, ReasonCode};
@@ -208,7 +190,7 @@ mod tests {
         let question = Prompt::built_in().question(&facts(hostile), &Contract::default());
         assert_eq!(question.facts.matches("</fact_sheet>").count(), 1);
         let inside = question.facts.strip_prefix(BEFORE).unwrap().strip_suffix(AFTER).unwrap();
-        assert!(!inside.chars().any(is_hidden) && !inside.contains(['<', '>', '&']));
+        assert!(!inside.chars().any(lead::text::is_hidden) && !inside.contains(['<', '>', '&']));
         assert!(inside.contains("été 😀"), "visible text is unchanged");
         let read: Value = serde_json::from_str(inside).unwrap();
         assert_eq!(read["marketo"]["activity"], hostile, "the parsed fact is unchanged");

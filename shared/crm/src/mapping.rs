@@ -44,12 +44,14 @@
 //! [`RecordWrite::resolve`](crate::RecordWrite::resolve), which calls [`Mapping::fields`]. It needs nothing
 //! else of this module.
 
+mod adopted;
 mod file;
 mod rule;
 mod source;
 
+pub use adopted::Adopted;
 pub use file::MappingError;
-pub use rule::{Adopted, Example, Rule, Write};
+pub use rule::{Example, Rule, Write};
 pub use source::SOURCES;
 
 use std::collections::{BTreeMap, BTreeSet};

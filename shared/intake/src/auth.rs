@@ -8,6 +8,8 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
+use crate::auth_error::{AuthError, SIGNING_PREFIX};
+use crate::message_id::MessageId;
 use crate::signature::{self, MIN_SIGNING_KEY_BYTES, Signed};
 
 /// The header for the static token of a sender that cannot sign, such as Marketo.
@@ -15,9 +17,6 @@ pub const TOKEN_HEADER: &str = "x-revenueflow-token";
 
 /// The shortest static token, in characters.
 pub const MIN_SECRET_CHARS: usize = 16;
-
-/// The prefix of signing keys. A secret without it is a static token.
-const SIGNING_PREFIX: &str = "whsec_";
 
 /// The prefix that some senders add to a token, in lower case.
 const BEARER: &[u8] = b"bearer ";
@@ -41,67 +40,6 @@ pub enum Proof {
     Token,
     /// A signature, which also covers the message id.
     Signature(MessageId),
-}
-
-/// The signed id of a message, equal in every retry of a delivery. It has 1 to [`Self::MAX_CHARS`] printable
-/// ASCII characters without a dot. The signed content is `id.timestamp.body`: an id with a dot would allow an
-/// attacker to pass off parts of a signed body as the id and the timestamp of another message.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct MessageId(String);
-
-impl MessageId {
-    /// The longest id accepted, in characters.
-    pub const MAX_CHARS: usize = 128;
-
-    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
-        let is_sound = (1..=Self::MAX_CHARS).contains(&bytes.len())
-            && bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'.');
-        if is_sound { std::str::from_utf8(bytes).ok().map(|id| Self(id.to_owned())) } else { None }
-    }
-
-    /// The id as signed.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The reason why a request is not authenticated. It is for our logs; the response says only `unauthorized`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuthError {
-    /// Neither a token nor all three headers of a signature.
-    #[error("neither an X-RevenueFlow-Token header nor the three headers of a signature")]
-    MissingCredentials,
-    /// The token is not configured, or the request has several.
-    #[error("the token is not one of the configured secrets")]
-    BadToken,
-    /// The request is signed, but no signing key is configured.
-    #[error("signed, but no secret in WEBHOOK_SECRETS is a signing key: one begins with {SIGNING_PREFIX}")]
-    NoSigningKey,
-    /// The id is missing, repeated, longer than [`MessageId::MAX_CHARS`], or holds a dot or a character that
-    /// is not printable ASCII.
-    #[error("the message id must have 1 to {} characters, none of them a dot", MessageId::MAX_CHARS)]
-    BadMessageId,
-    /// No configured key made a signature over this body, or the timestamp is repeated or not a number.
-    #[error("the signature matches no signing key in WEBHOOK_SECRETS: one begins with {SIGNING_PREFIX}")]
-    BadSignature,
-    /// The timestamp differs from our clock by more than [`crate::TIMESTAMP_TOLERANCE`]. The signature is not
-    /// checked.
-    #[error("the signature's timestamp is too far from our clock")]
-    StaleTimestamp,
-}
-
-impl AuthError {
-    /// A stable short name, for logs.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::MissingCredentials => "missing_credentials",
-            Self::BadToken => "bad_token",
-            Self::NoSigningKey => "no_signing_key",
-            Self::BadMessageId => "bad_message_id",
-            Self::BadSignature => "bad_signature",
-            Self::StaleTimestamp => "stale_timestamp",
-        }
-    }
 }
 
 /// The reason why a list of secrets is invalid. Positions count from 1.

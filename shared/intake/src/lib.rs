@@ -48,6 +48,7 @@
 //! send the same one.
 
 mod auth;
+mod auth_error;
 mod event;
 mod fields;
 mod form;
@@ -55,6 +56,7 @@ mod format;
 mod hint;
 mod json;
 mod limits;
+mod message_id;
 mod misplaced_email;
 mod names;
 mod normalize;
@@ -67,12 +69,14 @@ mod rejection;
 mod repeated;
 mod signature;
 
-pub use auth::{AuthError, Authenticator, MIN_SECRET_CHARS, MessageId, Proof, SecretError, TOKEN_HEADER};
+pub use auth::{Authenticator, MIN_SECRET_CHARS, Proof, SecretError, TOKEN_HEADER};
+pub use auth_error::AuthError;
 pub use event::read_event;
 pub use limits::{
     MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_DEPTH, MAX_FIELDS, MAX_ITEMS, MAX_KEY_CHARS, MAX_LINE_CHARS,
     MAX_NOTES, MAX_PHONE_CHARS, MAX_TEXT_CHARS,
 };
+pub use message_id::MessageId;
 pub use parse::{ParsedLead, parse_lead, parse_webhook};
 pub use rejection::Rejection;
 pub use signature::{MIN_SIGNING_KEY_BYTES, TIMESTAMP_TOLERANCE};

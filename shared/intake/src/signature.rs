@@ -14,7 +14,8 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::auth::{AuthError, MessageId};
+use crate::auth_error::AuthError;
+use crate::message_id::MessageId;
 
 /// Maximum difference between a signature's timestamp and our clock, in both directions.
 pub const TIMESTAMP_TOLERANCE: Duration = Duration::from_mins(5);

@@ -20,12 +20,13 @@ pub async fn attempt(
     message: &Message,
     time_up: impl Future<Output = ()>,
 ) -> Settlement {
-    let worked = match worker_lost(message) {
-        Some(failure) => Err(failure),
-        None => tokio::select! {
+    let worked = if let Some(failure) = worker_lost(message) {
+        Err(failure)
+    } else {
+        tokio::select! {
             worked = catch_panic(handler.handle(message)) => worked,
             () = time_up => Err(handler.interrupted(message).await),
-        },
+        }
     };
     let Err(failure) = worked else { return Settlement::Done };
     tracing::warn!(

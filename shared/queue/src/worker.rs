@@ -202,8 +202,8 @@ impl Worker {
     }
 
     /// Starts the delivery of messages. A suspect, which a worker has died with, runs alone: several messages
-    /// were in flight at the death, and any of them may be the cause. It is leased only while it runs, so that
-    /// it is not blamed for a further death.
+    /// were in flight at the death, and any of them may be the cause. It is leased only while it runs, so
+    /// that it is not blamed for a further death.
     ///
     /// Returns true if suspects wait at the front of the queue. Then nothing else may be started before all
     /// running work has finished, and the next receive takes one message.

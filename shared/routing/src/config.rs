@@ -4,9 +4,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use crate::RoutingError;
 use crate::condition::Condition;
+use crate::owner::Owner;
 use crate::pool::Pool;
-use crate::{OwnerId, RoutingError};
 
 /// The rules that assign leads to owners. Parsed once at start-up.
 #[derive(Clone, Debug)]
@@ -16,21 +17,6 @@ pub struct Routing {
     pub(crate) pools: BTreeMap<String, Pool>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) fallback: Option<Fallback>,
-}
-
-/// A user or queue of the CRM that can own leads.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Owner {
-    pub(crate) id: OwnerId,
-    pub(crate) max_per_day: Option<u64>,
-    pub(crate) max_open: Option<u64>,
-}
-
-impl Owner {
-    pub(crate) fn is_capped(&self) -> bool {
-        self.max_per_day.is_some() || self.max_open.is_some()
-    }
 }
 
 #[derive(Clone, Debug)]

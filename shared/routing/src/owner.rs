@@ -2,6 +2,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// A user or queue of the CRM that can own leads.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Owner {
+    pub(crate) id: OwnerId,
+    pub(crate) max_per_day: Option<u64>,
+    pub(crate) max_open: Option<u64>,
+}
+
+impl Owner {
+    pub(crate) fn is_capped(&self) -> bool {
+        self.max_per_day.is_some() || self.max_open.is_some()
+    }
+}
+
 /// The CRM's id of an owner: a Salesforce user or queue id, or a `HubSpot` owner id. 1 to 64 ASCII letters,
 /// digits, `-` and `_`.
 ///

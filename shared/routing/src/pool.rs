@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::config::Owner;
-use crate::route::{Member, Outcome};
+use crate::member::{Member, Outcome};
+use crate::owner::Owner;
 use crate::{Counters, OwnerId};
 
 /// A group of owners that take leads in turn.

@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::rule::{Adopted, Rule, Step, Write};
+use super::adopted::Adopted;
+use super::rule::{Rule, Step, Write};
 use super::source::Source;
 use super::{Customers, Mapping, ObjectMapping, SOURCES};
 use crate::Object;

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::adopted::Adopted;
 use super::source::{SCORE, Source};
 
 /// The condition for writing a field.
@@ -16,20 +17,6 @@ pub enum Write {
     IfEmpty,
     /// Write only on a record that we create.
     NeverOverwrite,
-}
-
-/// The behaviour of a rule on a record that we did not create. It can only restrict [`Write`] further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Adopted {
-    /// As on a record that we created.
-    Same,
-    /// Write only if the field is empty in the CRM.
-    IfEmpty,
-    /// Do not write if the record's score is higher than the new one.
-    NotLower,
-    /// Never write.
-    Never,
 }
 
 /// A rule: the source of a value and the field to write it to.

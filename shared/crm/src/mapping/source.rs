@@ -1,6 +1,6 @@
 use grounding::{FieldPath, Namespace};
 
-use super::rule::Adopted;
+use super::adopted::Adopted;
 use crate::{Action, Object};
 
 /// The sources that a mapping can name, besides facts.
