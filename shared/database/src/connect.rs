@@ -27,7 +27,7 @@ const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 
 /// Ignores migrations that only a newer version knows: migrations only add to the schema, so that older code
 /// works with a newer one. Without this, a release that had a migration could not be rolled back.
-static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!();
     migrator.set_ignore_missing(true);
     migrator

@@ -1,10 +1,13 @@
 //! A separate database for each test.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
+use crate::connect::MIGRATOR;
 use crate::{Backend, Database, DatabaseError};
 
 /// A migrated database that is deleted on drop.
@@ -25,9 +28,17 @@ impl TestDatabase {
     ///
     /// If it cannot be created.
     pub async fn sqlite() -> Self {
+        static TEMPLATE: OnceCell<Vec<u8>> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(|| async {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let file = folder.path().join("template.db");
+            migrate(&sqlite_url(&file)).await;
+            std::fs::read(file).expect("the template is readable")
+        });
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let url = format!("sqlite://{}", folder.path().join("test.db").display());
-        Self::migrated(url, Storage::File { _folder: folder }).await
+        let file = folder.path().join("test.db");
+        std::fs::write(&file, template.await).expect("the folder is writable");
+        Self { url: sqlite_url(&file), _storage: Storage::File { _folder: folder } }
     }
 
     /// A database on the server that `TEST_DATABASE_URL` names.
@@ -38,7 +49,7 @@ impl TestDatabase {
     /// skipped.
     pub async fn postgres() -> Self {
         let database = ServerDatabase::create().await;
-        Self::migrated(database.url.clone(), Storage::Server { _database: database }).await
+        Self { url: database.url.clone(), _storage: Storage::Server { _database: database } }
     }
 
     /// The URL to connect with.
@@ -54,14 +65,16 @@ impl TestDatabase {
     pub async fn connect(&self) -> Database {
         Database::connect(&self.url, 4).await.expect("the test's database answers")
     }
+}
 
-    async fn migrated(url: String, storage: Storage) -> Self {
-        let test = Self { url, _storage: storage };
-        let database = test.connect().await;
-        database.migrate().await.expect("the schema is made");
-        database.close().await;
-        test
-    }
+fn sqlite_url(file: &Path) -> String {
+    format!("sqlite://{}", file.display())
+}
+
+async fn migrate(url: &str) {
+    let database = Database::connect(url, 1).await.expect("the database answers");
+    database.migrate().await.expect("the schema is made");
+    database.close().await;
 }
 
 /// The tables of the schema, without those of the migrations themselves, in alphabetical order.
@@ -91,14 +104,50 @@ struct ServerDatabase {
 impl ServerDatabase {
     async fn create() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
         let server = std::env::var("TEST_DATABASE_URL")
             .expect("TEST_DATABASE_URL names a PostgreSQL server to test on: run `make test`");
+        let template = TEMPLATE.get_or_init(|| template(&server)).await;
         let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        execute(&server, format!("CREATE DATABASE {name}")).await.expect("the test's database is made");
-        let (base, _) = server.rsplit_once('/').expect("the URL ends in a database's name");
-        let url = format!("{base}/{name}");
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        execute(&server, create).await.expect("the test's database is made");
+        let url = url_of(&server, &name);
         Self { server, name, url }
     }
+}
+
+/// The same server with another database.
+fn url_of(server: &str, name: &str) -> String {
+    let (base, _) = server.rsplit_once('/').expect("the URL ends in a database's name");
+    format!("{base}/{name}")
+}
+
+/// The name of a migrated database that the tests of all processes copy. It stays on the server; each version
+/// of the schema has its own.
+async fn template(server: &str) -> String {
+    let checksums = MIGRATOR.iter().flat_map(|migration| migration.checksum.iter());
+    let version = checksums.fold(0_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    let name = format!("test_template_{version:x}");
+    // One connection, because the lock belongs to it.
+    let database = Database::connect(server, 1).await.expect("the server answers");
+    let pool = database.pool();
+    sqlx::raw_sql("SELECT pg_advisory_lock(7261)").execute(pool).await.expect("a lock");
+    let is_complete: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1 AND datistemplate)")
+            .bind(name.as_str())
+            .fetch_one(pool)
+            .await
+            .expect("the catalogue is readable");
+    if !is_complete {
+        for statement in [format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")] {
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(pool).await.expect("the template is made");
+        }
+        migrate(&url_of(server, &name)).await;
+        let finish = AssertSqlSafe(format!("ALTER DATABASE {name} IS_TEMPLATE true"));
+        sqlx::raw_sql(finish).execute(pool).await.expect("the template is finished");
+    }
+    database.close().await; // ends the lock
+    name
 }
 
 impl Drop for ServerDatabase {
