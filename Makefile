@@ -26,7 +26,8 @@ PEERS += .tools/python/tests/clients/api/.installed
 
 .PHONY: test
 test: $(PEERS) ## Run all tests, with a private PostgreSQL, Redis and AWS emulator (ARGS="-p store": only some)
-	scripts/with-postgres scripts/with-redis localstack/with-ministack cargo test --locked $(or $(ARGS),--workspace)
+	scripts/with-postgres scripts/with-redis localstack/with-ministack \
+	    $(if $(ARGS),cargo test --locked $(ARGS),scripts/test-workspace)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory test-localstack)
 
 # LocalStack counts the age of a receipt from the receive, even after the lease was renewed (4.9, its
