@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use lead::{Clock, Failure};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::delivery::Delivery;
@@ -33,6 +33,10 @@ const GRACE_PERIOD: Duration = Duration::from_secs(25);
 /// The default time limit for the work on one message. It is independent of the lease, which is renewed while
 /// the work runs.
 const HANDLING_LIMIT: Duration = Duration::from_mins(10);
+
+/// The longest time for which a worker starts nothing beside a suspect, or waits for running work before one.
+/// Work that takes longer must not stop all other leads.
+const ISOLATION_LIMIT: Duration = Duration::from_secs(30);
 
 /// The time limit for one receive. It is far above the queue's own short poll.
 const RECEIVE_LIMIT: Duration = Duration::from_secs(45);
@@ -140,14 +144,15 @@ impl Worker {
         let mut running = JoinSet::new();
         let mut outage = Outage::default();
         let mut idle = Idle::new(self.queue.longest_idle_wait());
-        let mut suspects_wait = false;
+        let mut isolating_since: Option<Instant> = None;
         while !shutdown.is_cancelled() {
             self.heartbeat.beat();
             while let Some(finished) = running.try_join_next() {
                 log_panic(&finished);
             }
-            let free = if suspects_wait { 1 } else { self.concurrency - running.len() };
-            if free == 0 || (suspects_wait && !running.is_empty()) {
+            let isolates = isolating_since.is_some_and(|since| since.elapsed() < ISOLATION_LIMIT);
+            let free = if isolates { 1 } else { self.concurrency - running.len() };
+            if free == 0 || (isolates && !running.is_empty()) {
                 tokio::select! {
                     Some(finished) = running.join_next() => log_panic(&finished),
                     () = sleep(heartbeat::INTERVAL) => {}
@@ -174,10 +179,11 @@ impl Worker {
                     outage.recovered();
                     if !messages.is_empty() {
                         idle.reset();
-                        suspects_wait = self.start(messages, &mut running).await;
+                        let isolates = self.start(messages, &mut running).await;
+                        isolating_since = isolates.then(Instant::now);
                         continue;
                     }
-                    suspects_wait = false;
+                    isolating_since = None;
                     idle.wait()
                 }
                 Err(error) => outage.wait_after(&error),
@@ -205,12 +211,12 @@ impl Worker {
     /// were in flight at the death, and any of them may be the cause. It is leased only while it runs, so
     /// that it is not blamed for a further death.
     ///
-    /// Returns true if suspects wait at the front of the queue. Then nothing else may be started before all
-    /// running work has finished, and the next receive takes one message.
+    /// Returns true if a suspect runs, or waits at the front of the queue. Then nothing else is started before
+    /// all running work has finished, and the next receive takes one message.
     async fn start(&self, messages: Vec<Message>, running: &mut JoinSet<()>) -> bool {
         let is_suspect = |message: &Message| message.losses > 0;
         let runs_alone = running.is_empty() && messages.first().is_some_and(is_suspect);
-        let suspects_wait = messages.iter().any(is_suspect);
+        let isolates = messages.iter().any(is_suspect);
         for (place, message) in messages.into_iter().enumerate() {
             let runs = if runs_alone { place == 0 } else { !is_suspect(&message) };
             if runs {
@@ -219,7 +225,7 @@ impl Worker {
                 tracing::warn!(%error, "message not released: it is received again after its lease expires");
             }
         }
-        suspects_wait
+        isolates
     }
 
     fn delivery(&self, message: Message) -> Delivery {

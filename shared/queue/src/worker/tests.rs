@@ -270,6 +270,32 @@ async fn failing_queue_is_polled_with_backoff_until_it_recovers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn suspect_that_takes_long_does_not_stop_other_leads() {
+    let queue = Arc::new(ScriptedQueue::default());
+    queue.receives.lock().unwrap().push_back(Ok(vec![Message { losses: 1, ..a_message() }]));
+    let (worker, _) = work(&queue, Duration::from_mins(5));
+    let worker = Worker { concurrency: 2, ..worker };
+    run_for(&worker, Duration::from_secs(45)).await;
+    let receives = queue.calls_of("receive");
+    assert_eq!((receives[0], receives[1]), (0, 30), "{receives:?}");
+    assert!(receives.len() > 100, "the worker polls as usual beside it: {}", receives.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn suspects_received_together_run_one_after_the_other() {
+    let suspect = || Message { losses: 1, ..a_message() };
+    let queue = Arc::new(ScriptedQueue::default());
+    let batches = [vec![suspect(), a_message(), suspect()], vec![suspect()], vec![a_message(), a_message()]];
+    queue.receives.lock().unwrap().extend(batches.map(Ok));
+    let (worker, _) = work(&queue, Duration::from_secs(10));
+    let worker = Worker { concurrency: 3, ..worker };
+    run_for(&worker, Duration::from_secs(35)).await;
+    assert_eq!(queue.calls_of("receive")[..3], [0, 10, 20]);
+    assert_eq!(queue.calls_of("release"), [0, 0], "the others of the first receive");
+    assert_eq!(queue.calls_of("settle"), [10, 20, 30, 30]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn woken_worker_receives_at_once() {
     let queue = Arc::new(ScriptedQueue::default());
     let (worker, _) = work(&queue, Duration::ZERO);
