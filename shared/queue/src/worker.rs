@@ -211,8 +211,8 @@ impl Worker {
     /// were in flight at the death, and any of them may be the cause. It is leased only while it runs, so
     /// that it is not blamed for a further death.
     ///
-    /// Returns true if a suspect runs, or waits at the front of the queue. Then nothing else is started before
-    /// all running work has finished, and the next receive takes one message.
+    /// Returns true if a suspect runs, or waits at the front of the queue. Then nothing else is started
+    /// before all running work has finished, and the next receive takes one message.
     async fn start(&self, messages: Vec<Message>, running: &mut JoinSet<()>) -> bool {
         let is_suspect = |message: &Message| message.losses > 0;
         let runs_alone = running.is_empty() && messages.first().is_some_and(is_suspect);

@@ -65,9 +65,9 @@ impl Guard {
         self.query(None, self.executor.schema_problems()).await
     }
 
-    /// Restores old values in fields that still hold the value we wrote: see [`Executor::restore`]. An
-    /// operator starts it, one lead at a time. It is subject to the circuit breaker but not to the rate
-    /// limits.
+    /// Restores old values in fields that still hold the value we wrote: see
+    /// [`Executor::restore`](crate::Executor::restore). An operator starts it, one lead at a time. It is
+    /// subject to the circuit breaker but not to the rate limits.
     pub async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
         let permit = self.acquire_permit(Purpose::Write, None).await?;
         let results = self.with_timeout(self.executor.restore(changes)).await;
