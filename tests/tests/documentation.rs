@@ -48,3 +48,14 @@ fn every_metric_is_documented() {
     let missing: Vec<_> = metrics.into_iter().filter(|metric| !is_named(metric)).collect();
     assert!(missing.is_empty(), "no page of docs/ names {missing:?}");
 }
+
+#[test]
+fn the_test_that_contributing_names_exists() {
+    let page = std::fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let (_, rest) = page.split_once("--test store -- ").unwrap();
+    let (test, rest) = rest.split_once("::").unwrap();
+    assert!(rest.starts_with("postgres\n"), "{rest}");
+    let tests = root().join("shared/store/tests/store");
+    let source = texts(&tests, ".rs");
+    assert!(source.contains(&format!("#[on_both]\nasync fn {test}(")), "no test {test}");
+}
