@@ -4,11 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use lead::Failure;
+use jiff::Timestamp;
+use lead::{Dependency, Failure};
 use tokio::time::timeout;
 
 use crate::settlement::{settle_counted, worker_lost};
-use crate::{LeadHandler, Message, Settlement};
+use crate::{LeadHandler, Message, QueueError, Settlement};
 
 /// The time limit for storing the outcome of a message.
 const RECORD_TIMEOUT: Duration = Duration::from_mins(2);
@@ -55,6 +56,14 @@ pub(crate) async fn record(
             "outcome of a message could not be stored"
         );
     })
+}
+
+/// Logs the result of pausing consumption because of a dependency that is to be probed at `until`.
+pub(crate) fn log_pause(dependency: &Dependency, until: Timestamp, paused: Result<(), QueueError>) {
+    match paused {
+        Ok(()) => tracing::warn!(%dependency, %until, "consumption is paused"),
+        Err(error) => tracing::error!(%dependency, %error, "consumption could not be paused"),
+    }
 }
 
 /// Turns a panic into a failure of this message. The panic's text stays out of the failure, for it may quote

@@ -36,7 +36,7 @@ use tracing::Instrument as _;
 pub use self::limit::Limit;
 use self::release::Releases;
 use self::state::{Batch, PAUSE_BOUNDS, Pause, groups};
-use crate::attempt::{attempt, record};
+use crate::attempt::{attempt, log_pause, record};
 use crate::{
     COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, QueueError, Received, Settlement,
 };
@@ -314,11 +314,8 @@ impl Processor {
         }
         batch.pause(Pause::away(after));
         let until = now.saturating_add(after).unwrap_or(now);
-        let reason = format!("{}: {}", failure.code, failure.message);
-        match in_ledger(self.ledger.pause(dependency, &reason, until)).await {
-            Ok(()) => tracing::warn!(%dependency, %until, "consumption is paused"),
-            Err(error) => tracing::error!(%dependency, %error, "consumption could not be paused"),
-        }
+        let paused = in_ledger(self.ledger.pause(dependency, &failure.to_string(), until)).await;
+        log_pause(dependency, until, paused);
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lead::{Clock, Failure, FailureClass, FailureKind, Scope, Until};
+use lead::{Clock, Failure, FailureKind, Scope, Until};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
 
 use super::LeadHandler;
 use super::rate_limit_pause::RateLimitPause;
-use crate::attempt::{attempt, record};
+use crate::attempt::{attempt, log_pause, record};
 use crate::{LeadQueue, Message, QueueError, Settlement};
 
 /// The attempts to settle a message. After the last one, the lease is left to expire.
@@ -71,9 +71,7 @@ impl Delivery {
             return settlement;
         }
         let recorded = record(handler, &self.message, &settlement).await;
-        if let Settlement::Defer { after, failure } = &settlement
-            && failure.class() == FailureClass::Deferral
-        {
+        if let Settlement::Defer { after, failure } = &settlement {
             self.pause(*after, failure).await;
         }
         if recorded.is_err() {
@@ -101,11 +99,8 @@ impl Delivery {
             tracing::info!(%dependency, %until, "this worker receives nothing until the limit ends");
             return self.rate_limit_pause.extend_to(until);
         }
-        let reason = format!("{}: {}", failure.code, failure.message);
-        match self.queue.pause(dependency, &reason, until).await {
-            Ok(()) => tracing::warn!(%dependency, %until, "consumption is paused"),
-            Err(error) => tracing::error!(%dependency, %error, "consumption could not be paused"),
-        }
+        let paused = self.queue.pause(dependency, &failure.to_string(), until).await;
+        log_pause(dependency, until, paused);
     }
 
     /// Renews the lease until it is lost. Returns when the lease is lost, or shortly before it expires if it
