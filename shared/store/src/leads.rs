@@ -181,7 +181,7 @@ impl Store {
         for text in texts {
             query = query.bind(text);
         }
-        query.fetch_all(self.database.pool()).await?.iter().map(read_lead).collect()
+        self.rows(query).await?.iter().map(read_lead).collect()
     }
 
     /// How many leads are in each status, without the synthetic lead.

@@ -67,7 +67,7 @@ pub use written::WrittenAction;
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::{Database, DatabaseError, WriteTransaction};
+use database::{Connection, Database, DatabaseError, WriteTransaction};
 use lead::{Clock, LeadId};
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
@@ -109,8 +109,7 @@ impl Store {
     /// same sequence number to an audit event, and against deadlocks between them.
     async fn begin_on(&self, lead: &LeadId) -> Result<WriteTransaction> {
         let mut transaction = self.database.begin().await?;
-        let query = sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1");
-        query.bind(lead.as_str()).execute(&mut *transaction).await?;
+        lock_lead(&mut transaction, lead).await?;
         Ok(transaction)
     }
 
@@ -135,4 +134,11 @@ impl Store {
     fn now_millis(&self) -> i64 {
         database::to_millis(self.clock.now())
     }
+}
+
+/// Locks the row of a lead until the transaction ends.
+async fn lock_lead(connection: &mut Connection, lead: &LeadId) -> Result<()> {
+    let query = sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1");
+    query.bind(lead.as_str()).execute(connection).await?;
+    Ok(())
 }

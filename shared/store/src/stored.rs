@@ -95,13 +95,9 @@ impl StoredAnalyses<'_> {
                  WHERE l.lead_id > $1 AND a.created_at >= $2 AND l.lead_id <> $4 ORDER BY l.lead_id LIMIT $3"
             }
         };
-        let rows = sqlx::query(sql)
-            .bind(&self.after)
-            .bind(self.since)
-            .bind(PAGE)
-            .bind(SYNTHETIC_LEAD_ID)
-            .fetch_all(self.store.database().pool())
-            .await?;
+        let query = sqlx::query(sql);
+        let query = query.bind(&self.after).bind(self.since).bind(PAGE).bind(SYNTHETIC_LEAD_ID);
+        let rows = self.store.rows(query).await?;
         if let Some(last) = rows.last() {
             self.after = last.text("place")?;
         }

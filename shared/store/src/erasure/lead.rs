@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::{ByHand, Found, REDUCED, REMOVED};
 use crate::audit::{self, AuditKind};
 use crate::codec::Columns as _;
-use crate::{Result, assignment};
+use crate::{Result, assignment, lock_lead};
 
 /// Findings by place, in the order in which places were first added.
 #[derive(Default)]
@@ -36,9 +36,8 @@ pub(super) async fn erase_lead(
     found: &mut Tally,
 ) -> Result<()> {
     if apply {
-        // The lead's row is locked first, as in every transaction.
-        let query = sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1");
-        query.bind(lead.as_str()).execute(&mut *connection).await?;
+        // First, as in every transaction.
+        lock_lead(connection, lead).await?;
     }
     for LeadRows { table, column, holds } in rows {
         let condition = match holds {
