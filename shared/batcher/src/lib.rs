@@ -1,0 +1,205 @@
+//! Calls that are made at the same time share one batch.
+//!
+//! A batch is whatever has gathered while the earlier batches were running. There is no timer: a call that
+//! finds nothing running starts at once, by itself, and under load the batches grow until they keep up.
+//!
+//! Calls with the same key run one after another, in the order in which they were made, and never share a
+//! batch. The code that runs a batch may therefore assume that its keys are distinct, and that nothing else
+//! of this process runs for them.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+/// The bounds of a batcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The maximum number of calls in a batch, at least 1.
+    pub calls: usize,
+    /// The maximum number of batches that run at the same time, at least 1.
+    pub batches: usize,
+}
+
+/// The batch of a call ended without a result for it: the code that ran it panicked or returned too few
+/// results. The call may or may not have had its effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the batch ended without a result")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+type Run<T, R> = dyn Fn(Vec<T>) -> BoxFuture<'static, Vec<R>> + Send + Sync;
+
+/// Gathers calls into batches. Clones share it.
+pub struct Batcher<K, T, R> {
+    shared: Arc<Shared<K, T, R>>,
+}
+
+struct Shared<K, T, R> {
+    bounds: Bounds,
+    run: Box<Run<T, R>>,
+    state: Mutex<State<K, T, R>>,
+}
+
+struct State<K, T, R> {
+    waiting: VecDeque<Waiting<K, T, R>>,
+    /// The keys of the calls in running batches.
+    busy: HashSet<K>,
+    running: usize,
+}
+
+struct Waiting<K, T, R> {
+    key: K,
+    call: T,
+    reply: oneshot::Sender<R>,
+}
+
+impl<K, T, R> Clone for Batcher<K, T, R> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<K, T, R> fmt::Debug for Batcher<K, T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher").field("bounds", &self.shared.bounds).finish_non_exhaustive()
+    }
+}
+
+impl<K, T, R> Batcher<K, T, R>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Send + 'static,
+    R: Send + 'static,
+{
+    /// A batcher whose batches are run by `run`, which returns one result for each call, in their order.
+    pub fn new(
+        bounds: Bounds,
+        run: impl Fn(Vec<T>) -> BoxFuture<'static, Vec<R>> + Send + Sync + 'static,
+    ) -> Self {
+        let state = State { waiting: VecDeque::new(), busy: HashSet::new(), running: 0 };
+        Self { shared: Arc::new(Shared { bounds, run: Box::new(run), state: Mutex::new(state) }) }
+    }
+
+    /// Makes a call and waits for its result. A batch that has begun ends even if its callers stop waiting; a
+    /// call whose caller stops waiting before its batch begins is not made.
+    pub async fn call(&self, key: K, call: T) -> Result<R, Interrupted> {
+        let (reply, result) = oneshot::channel();
+        self.shared.lock().waiting.push_back(Waiting { key, call, reply });
+        start_batches(&self.shared);
+        result.await.map_err(|_closed| Interrupted)
+    }
+}
+
+impl<K, T, R> Shared<K, T, R> {
+    fn lock(&self) -> MutexGuard<'_, State<K, T, R>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Clone + Eq + Hash, T, R> State<K, T, R> {
+    /// Takes the oldest waiting calls with distinct keys that are not busy.
+    fn take_batch(&mut self, calls: usize) -> Vec<Waiting<K, T, R>> {
+        let (mut batch, mut left) = (Vec::new(), VecDeque::with_capacity(self.waiting.len()));
+        while batch.len() < calls
+            && let Some(next) = self.waiting.pop_front()
+        {
+            if next.reply.is_closed() {
+                continue;
+            }
+            // A later call with the key of one that is left waits as well: that key is busy.
+            if self.busy.insert(next.key.clone()) {
+                batch.push(next);
+            } else {
+                left.push_back(next);
+            }
+        }
+        left.append(&mut self.waiting);
+        self.waiting = left;
+        batch
+    }
+}
+
+/// Starts batches until the bound is reached or no call can run.
+fn start_batches<K, T, R>(shared: &Arc<Shared<K, T, R>>)
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Send + 'static,
+    R: Send + 'static,
+{
+    loop {
+        let mut state = shared.lock();
+        if state.running >= shared.bounds.batches.max(1) {
+            return;
+        }
+        let batch = state.take_batch(shared.bounds.calls.max(1));
+        if batch.is_empty() {
+            return;
+        }
+        state.running += 1;
+        drop(state);
+        tokio::spawn(run_batch(Arc::clone(shared), batch));
+    }
+}
+
+async fn run_batch<K, T, R>(shared: Arc<Shared<K, T, R>>, batch: Vec<Waiting<K, T, R>>)
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Send + 'static,
+    R: Send + 'static,
+{
+    let (mut keys, mut calls, mut replies) = (Vec::new(), Vec::new(), Vec::new());
+    for Waiting { key, call, reply } in batch {
+        keys.push(key);
+        calls.push(call);
+        replies.push(reply);
+    }
+    let ending = Ending { shared, keys };
+    let results = (ending.shared.run)(calls).await;
+    for (reply, result) in replies.into_iter().zip(results) {
+        let _ = reply.send(result); // the caller may have stopped waiting
+    }
+}
+
+/// Frees the place and the keys of a batch when it ends, by a panic too, and starts the next one.
+struct Ending<K, T, R>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Send + 'static,
+    R: Send + 'static,
+{
+    shared: Arc<Shared<K, T, R>>,
+    keys: Vec<K>,
+}
+
+impl<K, T, R> Drop for Ending<K, T, R>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Send + 'static,
+    R: Send + 'static,
+{
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.running -= 1;
+        for key in &self.keys {
+            state.busy.remove(key);
+        }
+        drop(state);
+        // Without a runtime the process ends, and every caller with it.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            start_batches(&self.shared);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
