@@ -7,16 +7,23 @@ use std::time::Duration;
 
 use analysis::{Analyst, Icp};
 use crm::testing::MemoryLimits;
-use crm::{Executor, Guard, GuardSettings, LimitSettings, MockCrm, MockRecord, Object};
-use enrichment::{Fixtures, Waterfall};
+use crm::{
+    ActionId, Authority, BegunPlan, Executor, Guard, GuardSettings, Ledger, LimitSettings, MockCrm,
+    MockRecord, Object, Outcome, Plan,
+};
+use database::Group;
+use enrichment::{Enrichment, Fixtures, Waterfall};
 use grounding::{Contract, FactSheet, Verdict};
 use jiff::Timestamp;
 use lead::{CampaignId, EmailAddress, Lead, LeadEvent, LeadId, ManualClock};
 use pipeline::{Pipeline, Rejected};
-use routing::Routing;
-use serde_json::json;
+use routing::{LeadFacts, Routing};
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use store::{AnalysisRecord, AuditEvent, AuditKind, LeadRecord, QuarantineItem, Scope, Store, Work};
+use store::{
+    AnalysisRecord, Assignment, AuditEvent, AuditKind, Finish, LeadRecord, NotSaved, Notes, QuarantineItem,
+    Scope, Steps, Store, Work,
+};
 
 /// A time in seconds after that of a new [`ManualClock`].
 pub fn at(second: i64) -> Timestamp {
@@ -151,12 +158,70 @@ pub fn pipeline(
     let limits = Arc::new(MemoryLimits::new(limits, clock()));
     Pipeline {
         store: store.clone(),
+        steps: Steps::new(store.clone()),
         enrichment: Waterfall::new(vec![Arc::new(Fixtures::built_in())], Duration::from_secs(10), clock()),
         icp: Icp::default_config(),
         analyst,
-        guard: Guard::new(crm, state(), state(), limits, clock(), GuardSettings::default()),
-        routing: Routing::default_config(),
+        guard: Guard::new(
+            crm,
+            Arc::new(Steps::new(store.clone())),
+            state(),
+            limits,
+            clock(),
+            GuardSettings::default(),
+        ),
+        routing: Arc::new(Routing::default_config()),
         rejected: Rejected::Hold,
         clock: clock(),
     }
+}
+
+/// Notes a delivery that is already in a queue.
+pub async fn note(store: &Store, event: &LeadEvent) {
+    let notes = Group::new(store.database().clone(), Notes(store.clone()));
+    notes.call(event.lead_id.as_str(), event.clone()).await.unwrap();
+}
+
+/// Saves the result of enrichment by itself.
+pub async fn save_enrichment(
+    store: &Store,
+    enrichment: Enrichment,
+    detail: Value,
+    work: &mut Work,
+) -> Result<(), NotSaved> {
+    work.enriched(enrichment, detail);
+    Steps::new(store.clone()).save(work).await
+}
+
+/// Saves a judgement by itself.
+pub async fn save_judgement(
+    store: &Store,
+    analysis: AnalysisRecord,
+    work: &mut Work,
+) -> Result<(), NotSaved> {
+    work.judged(analysis, None);
+    Steps::new(store.clone()).save(work).await
+}
+
+/// Saves the assignment of a lead by itself.
+pub async fn assign(store: &Store, routing: &Routing, facts: &LeadFacts, work: &mut Work) -> Assignment {
+    let steps = Steps::new(store.clone());
+    let assignment = steps.assign(work, &Arc::new(routing.clone()), facts.clone()).await.unwrap();
+    steps.save(work).await.unwrap();
+    assignment
+}
+
+/// Ends the work on a delivery.
+pub async fn finish(store: &Store, finish: Finish, work: &mut Work) -> Result<(), NotSaved> {
+    Steps::new(store.clone()).end(work, finish, json!([]), None).await.map(drop)
+}
+
+/// Begins a plan in the ledger.
+pub async fn begin_plan(store: &Store, provider: &str, plan: &Plan, authority: Authority) -> BegunPlan {
+    Ledger::begin(&Steps::new(store.clone()), provider, plan, authority).await.unwrap()
+}
+
+/// Saves the outcomes of actions in the ledger.
+pub async fn finish_actions(store: &Store, outcomes: &[(ActionId, Outcome)]) {
+    Ledger::finish(&Steps::new(store.clone()), outcomes).await.unwrap();
 }

@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use assembly::{Backend, Config};
-use database::Database;
+use async_trait::async_trait;
+use database::{Connection, Database, DatabaseError};
 use lead::{Clock, SystemClock};
 use operations::Operations;
 use pipeline::Pipeline;
 use queue::{
-    DatabaseLedger, DatabaseQueue, LeadQueue, RedisOptions, RedisQueue, RedisSettings, Sqs, SqsClient,
-    SqsQueue, SqsSettings,
+    DatabaseLedger, DatabaseQueue, LeadQueue, Receipt, RedisOptions, RedisQueue, RedisSettings, Sqs,
+    SqsClient, SqsQueue, SqsSettings,
 };
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
 use secrecy::ExposeSecret as _;
-use store::Store;
+use store::{Acknowledge, Acknowledgement, Steps, Store};
 
 use crate::aws;
 
@@ -43,7 +44,12 @@ impl App {
             .context("DATABASE_URL: cannot open the database")?
             .with_statement_limit(config.database_timeout);
         let aws = aws::config(config).await?;
-        let pipeline = Arc::new(assembly::pipeline(config, &database, &clock, aws.as_ref())?);
+        let mut pipeline = assembly::pipeline(config, &database, &clock, aws.as_ref())?;
+        if let Backend::Database = config.queue.backend {
+            let queue = Arc::new(QueueOfStore(Arc::clone(&clock)));
+            pipeline.steps = Steps::with_queue(pipeline.store.clone(), Some(queue));
+        }
+        let pipeline = Arc::new(pipeline);
         // A database user may have no right to change tables, like that of the Lambda functions. Migrations
         // run only when the schema is outdated.
         if !database.is_migrated().await? {
@@ -69,6 +75,24 @@ impl App {
     /// Closes the connections to the database.
     pub(crate) async fn close(&self) {
         self.store.database().close().await;
+    }
+}
+
+/// The database queue, in the store's own database.
+struct QueueOfStore(Arc<dyn Clock>);
+
+#[async_trait]
+impl Acknowledge for QueueOfStore {
+    async fn acknowledge(
+        &self,
+        connection: &mut Connection,
+        messages: &[&Acknowledgement],
+    ) -> Result<Vec<bool>, DatabaseError> {
+        let receipt =
+            |message: &&Acknowledgement| Receipt { key: message.key.clone(), token: message.token.clone() };
+        let receipts: Vec<_> = messages.iter().map(receipt).collect();
+        let receipts: Vec<_> = receipts.iter().collect();
+        DatabaseQueue::acknowledge_in(connection, &receipts, self.0.now()).await
     }
 }
 

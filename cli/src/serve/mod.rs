@@ -3,6 +3,7 @@
 mod app;
 mod connections;
 mod janitor;
+mod server_threads;
 mod stop;
 mod tasks;
 mod webhook;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::app::App;
 use self::connections::{Bounds, serve};
 use self::janitor::{JANITOR_INTERVAL, build_janitor, run_janitor};
+use self::server_threads::ServerThreads;
 use self::stop::StopSignals;
 use self::tasks::Tasks;
 use self::webhook::webhook;
@@ -116,7 +118,9 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         let sink = sink(&config, &app, waker, &mut tasks, &shutdown)?;
         router = router.merge(webhook(&config, &app, sink)?);
     }
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let threads = ServerThreads::start()?;
+    let listener = threads.handle().spawn(TcpListener::bind(listen)).await?;
+    let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!(
         address = %listener.local_addr()?,
         queue = app.queue.backend(),
@@ -124,7 +128,8 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         "ready"
     );
     let bounds = Bounds { timeout: config.read_timeout, connections: config.max_connections };
-    tasks.spawn("the server", serve(listener, router, bounds, shutdown.clone()));
+    let server = serve(listener, router, bounds, shutdown.clone());
+    tasks.spawn_on(&threads.handle(), "the server", server);
 
     let ended_task = tokio::select! {
         () = signals.next() => None,
@@ -170,7 +175,7 @@ fn sink(
 ) -> anyhow::Result<Arc<dyn LeadSink>> {
     match config.queue.backend {
         Backend::Database => {
-            Ok(Arc::new(DatabaseSink { store: app.store.clone(), clock: Arc::clone(&app.clock), waker }))
+            Ok(Arc::new(DatabaseSink::new(app.store.clone(), Arc::clone(&app.clock), waker)))
         }
         Backend::Redis(_) | Backend::Sqs(_) => {
             let folder =

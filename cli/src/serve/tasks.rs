@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::{Id, JoinSet};
 
 /// Named tasks that run as long as the process. None of them may end before shutdown.
@@ -15,7 +16,17 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn spawn(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let id = self.running.spawn(work).id();
+        self.spawn_on(&Handle::current(), name, work);
+    }
+
+    /// Spawns a task on the threads of another runtime.
+    pub(super) fn spawn_on(
+        &mut self,
+        threads: &Handle,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let id = self.running.spawn_on(work, threads).id();
         self.names.insert(id, name);
     }
 

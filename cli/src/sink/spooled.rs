@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use database::Group;
 use ingest::{Acceptance, LeadSink, QuarantinedBody, SinkError};
 use lead::LeadEvent;
 use operations::Operations;
 use queue::{LeadQueue, QueueError, Sent, Spool};
-use store::Store;
+use store::{Notes, Store};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,7 @@ const ABANDONED_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Maximum number of concurrent writes of accepted leads to the store. They are best effort: the request path
 /// does not wait for them, and skips them above this number.
-const MAX_NOTES: usize = 32;
+const MAX_NOTES: usize = 256;
 
 /// Accepts leads for a queue outside the database. A lead is acknowledged once the queue has it or, while the
 /// queue is unavailable, once it is on this machine's disk.
@@ -35,12 +36,14 @@ pub(crate) struct SpooledSink {
     queue: Arc<dyn LeadQueue>,
     spool: Spool,
     waker: Arc<Notify>,
-    notes: Arc<Semaphore>,
+    notes: Arc<Group<Notes>>,
+    running_notes: Arc<Semaphore>,
 }
 
 impl SpooledSink {
     pub(crate) fn new(store: Store, queue: Arc<dyn LeadQueue>, spool: Spool, waker: Arc<Notify>) -> Self {
-        Self { store, queue, spool, waker, notes: Arc::new(Semaphore::new(MAX_NOTES)) }
+        let notes = Arc::new(Group::new(store.database().clone(), Notes(store.clone())));
+        Self { store, queue, spool, waker, notes, running_notes: Arc::new(Semaphore::new(MAX_NOTES)) }
     }
 
     /// Sends an event to the queue. Returns `None` if the queue failed or timed out, and also if the spool is
@@ -65,12 +68,13 @@ impl SpooledSink {
     /// Records the lead in the store, in the background: it is visible before a worker receives it, and can
     /// be requeued if the queue is lost.
     fn note(&self, event: &LeadEvent) {
-        let Ok(permit) = Arc::clone(&self.notes).try_acquire_owned() else { return };
-        let (store, event) = (self.store.clone(), event.clone());
+        let Ok(permit) = Arc::clone(&self.running_notes).try_acquire_owned() else { return };
+        let (notes, event) = (Arc::clone(&self.notes), event.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            if let Err(error) = store.note(&event).await {
-                tracing::warn!(lead_id = %event.lead_id, %error, "cannot record accepted lead in the store");
+            let lead_id = event.lead_id.clone();
+            if let Err(error) = notes.call(lead_id.as_str(), event).await {
+                tracing::warn!(%lead_id, %error, "cannot record accepted lead in the store");
             }
         });
     }

@@ -6,7 +6,7 @@ use database::Database;
 use lead::{LeadEvent, SystemClock};
 use serde_json::json;
 use store::{Begun, Finish, Store};
-use testkit::fixtures::new_lead;
+use testkit::fixtures::{finish, new_lead};
 
 use crate::support::{Folder, url_of};
 
@@ -19,10 +19,10 @@ async fn with_held_leads(folder: &Folder, people: &[&str]) -> Vec<String> {
     for person in people {
         let lead = new_lead(&format!("{person}@saas.example"), "launch_2024");
         let event = LeadEvent::new(lead, lead::Clock::now(&SystemClock));
-        let Begun::Work(work) = store.begin_work(&event, 1).await.expect("begun") else {
+        let Begun::Work(mut work) = store.begin_work(&event, 1).await.expect("begun") else {
             panic!("it is new")
         };
-        store.finish(&work, &Finish::Held, &json!([])).await.expect("held");
+        finish(&store, Finish::Held, &mut work).await.expect("held");
         ids.push(event.lead_id.to_string());
     }
     database.close().await;

@@ -10,7 +10,7 @@ use dead_letter::{DeadLetters, Notify};
 use lead::{LeadEvent, LeadStatus, SystemClock};
 use queue::{Ended, Ledger as _, MemoryLedger};
 use serde_json::{Value, json};
-use store::{Begun, Finish, Store};
+use store::{Begun, Finish, Steps, Store};
 
 #[derive(Default)]
 struct RecordedAlerts(Mutex<Vec<String>>);
@@ -96,8 +96,10 @@ async fn synthetic_lead_causes_no_alert_and_no_dead_letter() {
 async fn copy_of_a_settled_delivery_causes_no_alert() {
     let fixture = Fixture::new().await;
     let event = lead_event(&sample());
-    let Begun::Work(work) = fixture.store.begin_work(&event, 1).await.unwrap() else { panic!("new work") };
-    fixture.store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    let Begun::Work(mut work) = fixture.store.begin_work(&event, 1).await.unwrap() else {
+        panic!("new work")
+    };
+    Steps::new(fixture.store.clone()).end(&mut work, Finish::Held, json!([]), None).await.unwrap();
     assert!(fixture.take(sample()).await.is_empty());
     assert_eq!(fixture.store.lead(&event.lead_id).await.unwrap().unwrap().status, LeadStatus::Held);
     assert!(fixture.store.dead_letters(None, 10).await.unwrap().is_empty());

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use crm::{CrmProvider, Executor, Guard, HubSpotCrm, MockCrm, Salesforce, Settings};
+use crm::{CrmProvider, Executor, Guard, HubSpotCrm, Ledger, MockCrm, Salesforce, Settings};
 use database::Database;
 use lead::Clock;
-use store::{SharedLimits, Store};
+use store::{SharedLimits, Steps, Store};
 
 /// The configured guard with its CRM executor.
 pub(crate) fn guard(
@@ -23,10 +23,11 @@ pub(crate) fn guard(
             Arc::new(HubSpotCrm::new(account.clone(), Arc::clone(&mapping), Arc::clone(clock))?)
         }
     };
+    let steps = Arc::new(Steps::new(store.clone()));
     Ok(Guard::new(
         executor,
-        Arc::new(store.clone()),
-        Arc::new(store.clone()),
+        Arc::clone(&steps) as Arc<dyn Ledger>,
+        steps,
         Arc::new(SharedLimits::new(store.clone(), settings.limits)),
         Arc::clone(clock),
         settings.guard(mapping)?,

@@ -18,7 +18,7 @@ use pipeline::Pipeline;
 use routing::Routing;
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
-use store::Store;
+use store::{Steps, Store};
 
 /// The configured pipeline on a migrated database. Bedrock needs `aws`.
 ///
@@ -38,9 +38,10 @@ pub fn pipeline(
         analyst: ai::guarded(&config.ai, &icp, aws, &store, clock)?,
         enrichment: enrichment::waterfall(&config.enrichment, &store, clock)?,
         guard: crm::guard(&config.crm, database, &store, clock)?,
-        routing: routing(config)?,
+        routing: Arc::new(routing(config)?),
         rejected: config.rejected,
         icp,
+        steps: Steps::new(store.clone()),
         store,
         clock: Arc::clone(clock),
     })

@@ -193,11 +193,13 @@ where
         for key in &self.keys {
             state.busy.remove(key);
         }
-        drop(state);
-        // Without a runtime the process ends, and every caller with it.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            start_batches(&self.shared);
+        if tokio::runtime::Handle::try_current().is_err() {
+            // The runtime that ran the batch ends. Callers on another one must not wait for ever.
+            state.waiting.clear();
+            return;
         }
+        drop(state);
+        start_batches(&self.shared);
     }
 }
 

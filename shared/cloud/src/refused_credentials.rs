@@ -85,6 +85,7 @@ mod tests {
             losses: 0,
             sent_at: Timestamp::UNIX_EPOCH,
             redriven: false,
+            removed: queue::Removed::default(),
             receipt: Receipt { key: "key".into(), token: "token".into() },
         };
         refused.observing(Arc::new(FailingHandler(failure))).handle(&message).await.unwrap_err()

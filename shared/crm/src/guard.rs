@@ -87,6 +87,8 @@ pub enum NotExecuted {
     Held,
     /// A newer delivery of the lead arrived during the work. Nothing was written, and the delivery is closed.
     Superseded,
+    /// Another worker has worked on the lead meanwhile. Nothing was written.
+    Raced,
     /// The guard refused the plan, or the CRM, the ledger or a limit failed.
     Failed(Failure),
 }
@@ -197,14 +199,24 @@ impl Guard {
     /// (`crm_rate_limit`, which ends by itself, `breaker_open`, or a deferral that the CRM requests);
     /// transient, if this lead's record cannot be written now.
     pub async fn submit(&self, plan: &Plan, authority: Authority) -> Result<PlanOutcome, NotExecuted> {
+        self.submit_with(self.ledger.as_ref(), plan, authority).await
+    }
+
+    /// [`submit`](Self::submit), with a ledger that belongs to the work on this lead.
+    pub async fn submit_with(
+        &self,
+        ledger: &dyn Ledger,
+        plan: &Plan,
+        authority: Authority,
+    ) -> Result<PlanOutcome, NotExecuted> {
         refuse_synthetic(&plan.lead_id)?;
         if self.settings.mode == CrmMode::Shadow && !authority.overrides_shadow_mode() {
             return Err(NotExecuted::Held);
         }
-        self.refuse_disallowed_actions(plan, authority).await?;
+        self.refuse_disallowed_actions(ledger, plan, authority).await?;
         let permit = self.acquire_permit(Purpose::Write, Some(&plan.lead_id)).await?;
         let mut sent = 0;
-        let outcome = match self.run_within_limits(plan, authority, permit, &mut sent).await {
+        let outcome = match self.run_within_limits(ledger, plan, authority, permit, &mut sent).await {
             Ok(outcome) => outcome,
             Err(not_executed) => {
                 self.breaker.cancel(permit).await;
@@ -222,6 +234,7 @@ impl Guard {
 
     async fn run_within_limits(
         &self,
+        ledger: &dyn Ledger,
         plan: &Plan,
         authority: Authority,
         permit: CrmPermit,
@@ -235,7 +248,7 @@ impl Guard {
                     LimitError::Uncounted(failure) => failure,
                 }
             })?;
-        let result = self.run(plan, authority, permit, sent).await;
+        let result = self.run(ledger, plan, authority, permit, sent).await;
         let unused = planned - (*sent).min(planned);
         if unused > 0 {
             self.limits.release(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
@@ -243,7 +256,12 @@ impl Guard {
         result
     }
 
-    async fn refuse_disallowed_actions(&self, plan: &Plan, authority: Authority) -> Result<(), NotExecuted> {
+    async fn refuse_disallowed_actions(
+        &self,
+        ledger: &dyn Ledger,
+        plan: &Plan,
+        authority: Authority,
+    ) -> Result<(), NotExecuted> {
         let reviews = self.review(plan);
         let mut refused = Vec::new();
         for (planned, review) in plan.actions.iter().zip(&reviews) {
@@ -260,21 +278,27 @@ impl Guard {
         });
         let mut rows = plan.clone();
         rows.actions = refused.iter().map(|(planned, _)| (*planned).clone()).collect();
-        self.begin(&rows, authority).await?;
+        self.begin(ledger, &rows, authority).await?;
         let outcomes: Vec<_> = refused
             .iter()
             .map(|(planned, failure)| (planned.action_id.clone(), Outcome::Refused((*failure).clone())))
             .collect();
-        self.ledger.finish(&outcomes).await?;
+        ledger.finish(&outcomes).await?;
         Err(first.into())
     }
 
     /// Begins the actions of a plan in the ledger.
-    async fn begin(&self, plan: &Plan, authority: Authority) -> Result<Vec<LedgerState>, NotExecuted> {
-        match self.ledger.begin(self.provider(), plan, authority).await? {
+    async fn begin(
+        &self,
+        ledger: &dyn Ledger,
+        plan: &Plan,
+        authority: Authority,
+    ) -> Result<Vec<LedgerState>, NotExecuted> {
+        match ledger.begin(self.provider(), plan, authority).await? {
             BegunPlan::States(states) => Ok(states),
             BegunPlan::Superseded => Err(NotExecuted::Superseded),
             BegunPlan::Held => Err(NotExecuted::Held),
+            BegunPlan::Raced => Err(NotExecuted::Raced),
             BegunPlan::Erased => {
                 let message = "the person was erased while the lead was being worked on";
                 Err(Failure::permanent("lead_erased", message).into())

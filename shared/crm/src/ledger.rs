@@ -37,6 +37,8 @@ pub enum BegunPlan {
     Superseded,
     /// The person was erased during the work: no personal data may be written again.
     Erased,
+    /// Another worker has saved a result of the same lead first; nothing was recorded.
+    Raced,
     /// An operator holds the CRM.
     Held,
 }

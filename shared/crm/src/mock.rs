@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use database::{Connection, Database, DatabaseError, IdOfLead, LeadRows, to_millis};
+use database::{Database, DatabaseError, Group, IdOfLead, LeadRows, to_millis};
 use lead::{Clock, Failure, LeadId};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+mod writes;
+
+use self::writes::{Writes, decide};
 use crate::{
     About, Effect, Executor, FieldChange, Known, KnownLead, Mapping, Mode, Object, PlannedAction,
     PresentRecord, RecordWrite, Restored, SchemaProblem,
@@ -25,6 +28,7 @@ pub struct MockCrm {
     database: Database,
     clock: Arc<dyn Clock>,
     mapping: Arc<Mapping>,
+    writes: Arc<Group<Writes>>,
 }
 
 /// A record of the mock CRM. Its `Debug` hides the fields, which are personal.
@@ -61,13 +65,19 @@ impl MockCrm {
     /// Never: its mapping is built in.
     pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
         let mapping = Mapping::default_for("mock").expect("there is a built-in mapping for the mock CRM");
-        Self { database, clock, mapping: Arc::new(mapping) }
+        Self::with(database, clock, Arc::new(mapping))
+    }
+
+    fn with(database: Database, clock: Arc<dyn Clock>, mapping: Arc<Mapping>) -> Self {
+        let writes = Writes { clock: Arc::clone(&clock), mapping: Arc::clone(&mapping) };
+        let writes = Arc::new(Group::new(database.clone(), writes));
+        Self { database, clock, mapping, writes }
     }
 
     /// Replaces the built-in mapping.
     #[must_use]
     pub fn with_mapping(self, mapping: Arc<Mapping>) -> Self {
-        Self { mapping, ..self }
+        Self::with(self.database, self.clock, mapping)
     }
 
     /// Reads one record.
@@ -97,101 +107,13 @@ impl MockCrm {
         Ok(rows.iter().map(MockRecord::of_row).collect::<Result<_, _>>()?)
     }
 
-    /// Executes the actions in one transaction, in order, up to the first refused one.
-    async fn write(
-        &self,
-        lead: &LeadId,
-        actions: &[PlannedAction],
-    ) -> Result<Vec<Result<Effect, Failure>>, DatabaseError> {
-        let now = to_millis(self.clock.now());
-        let mut transaction = self.database.begin().await?;
-        let mut results = Vec::with_capacity(actions.len());
-        for planned in actions {
-            let result = self.write_one(&mut transaction, lead, planned, now).await?;
-            let refused = result.is_err();
-            results.push(result);
-            if refused {
-                break;
-            }
-        }
-        transaction.commit().await?;
-        Ok(results)
-    }
-
-    async fn write_one(
-        &self,
-        connection: &mut Connection,
-        lead: &LeadId,
-        planned: &PlannedAction,
-        now: i64,
-    ) -> Result<Result<Effect, Failure>, DatabaseError> {
-        let (object, mode) = (planned.action.object(), planned.action.mode());
-        let external_id = planned.external_id(lead);
-        // Either statement also locks the row until the end of the transaction.
-        let row = if mode == Mode::Update {
-            sqlx::query(
-                "UPDATE mock_crm_record SET updated_at = updated_at WHERE object = $1 AND external_id = $2 \
-                 RETURNING record_id, fields, writes",
-            )
-            .bind(object.as_str())
-            .bind(external_id)
-            .fetch_optional(&mut *connection)
-            .await?
-        } else {
-            sqlx::query(
-                "INSERT INTO mock_crm_record (object, external_id, record_id, fields, writes, created_at, updated_at) \
-                 VALUES ($1, $2, $3, '{}', 0, $4, $4) \
-                 ON CONFLICT (object, external_id) DO UPDATE SET updated_at = mock_crm_record.updated_at \
-                 RETURNING record_id, fields, writes",
-            )
-            .bind(object.as_str())
-            .bind(external_id)
-            .bind(record_id(object, external_id))
-            .bind(now)
-            .fetch_optional(&mut *connection)
-            .await?
-        };
-        let Some(row) = row else {
-            let message = format!("there is no {} to change", object.as_str());
-            return Ok(Err(Failure::permanent("crm_record_missing", message)));
-        };
-        let created = row.try_get::<i64, _>("writes")? == 0;
-        let effect = Effect::new(row.try_get::<String, _>("record_id")?, created);
-        if mode == Mode::Create && !created {
-            return Ok(Ok(effect));
-        }
-        let mut fields = fields_of(&row)?;
-        let present = (!created).then(|| PresentRecord {
-            record_id: effect.record_id.clone(),
-            fields: fields.clone(),
-            adopted: false,
-        });
-        let mut effect = effect;
-        if let Some(write) = self.decide(lead, planned, present.as_ref()) {
-            fields.extend(write.fields());
-            effect = effect.without(write.omissions());
-        }
-        sqlx::query(
-            "UPDATE mock_crm_record SET fields = $1, writes = writes + 1, updated_at = $2 \
-             WHERE object = $3 AND external_id = $4",
-        )
-        .bind(Value::Object(fields).to_string())
-        .bind(now)
-        .bind(object.as_str())
-        .bind(external_id)
-        .execute(&mut *connection)
-        .await?;
-        Ok(Ok(effect))
-    }
-
     fn decide(
         &self,
         lead: &LeadId,
         planned: &PlannedAction,
         present: Option<&PresentRecord>,
     ) -> Option<RecordWrite> {
-        let (target, id) = (planned.action.object(), planned.external_id(lead));
-        RecordWrite::resolve(&self.mapping, None, planned, target, id, present)
+        decide(&self.mapping, lead, planned, present)
     }
 
     async fn present(&self, object: Object, external_id: &str) -> Result<Option<PresentRecord>, Failure> {
@@ -238,7 +160,7 @@ impl Executor for MockCrm {
     }
 
     async fn execute(&self, lead: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
-        match self.write(lead, actions).await {
+        match self.writes.call(lead.as_str(), (lead.clone(), actions.to_vec())).await {
             Ok(results) => results,
             Err(error) => {
                 // The transaction is committed or rolled back as a whole, but its outcome is unknown.

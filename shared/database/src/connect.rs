@@ -1,10 +1,11 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Row as _};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connection::{self, STATEMENT_LIMIT};
 use crate::{DatabaseError, Pool, WriteTransaction};
@@ -14,6 +15,9 @@ const ACQUIRE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Time limit for all migrations on PostgreSQL: an index on many rows takes minutes.
 const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
+
+/// The connections for writes that go ahead of all others.
+const CONNECTIONS_AHEAD: u32 = 2;
 
 /// How long closing waits for connections in use.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -69,11 +73,17 @@ pub enum Traces {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool,
+    /// For the writes that go ahead of all others, opened when the first of them is made.
+    pool_ahead: Pool,
     backend: Backend,
+    /// With the password.
+    url: Arc<SecretString>,
     migration_limit: Duration,
     /// SQLite has one writer at a time. Waiting for this semaphore is fair and wakes at once; waiting in
     /// SQLite polls.
     writer: Arc<Semaphore>,
+    /// The turns of the writers that let others go ahead. Only the one whose turn it is waits for `writer`.
+    turns: Arc<Semaphore>,
 }
 
 impl Database {
@@ -126,8 +136,16 @@ impl Database {
             })
         });
         let limit = (backend == Backend::Postgres).then_some(STATEMENT_LIMIT);
-        let pool = Pool::new(options.connect(&url).await?, limit);
-        Ok(Self { pool, backend, migration_limit: MIGRATION_LIMIT, writer: Arc::new(Semaphore::new(1)) })
+        let ahead = options.clone().max_connections(CONNECTIONS_AHEAD).connect_lazy(&url)?;
+        Ok(Self {
+            pool: Pool::new(options.connect(&url).await?, limit, backend),
+            pool_ahead: Pool::new(ahead, limit, backend),
+            backend,
+            url: Arc::new(url.into()),
+            migration_limit: MIGRATION_LIMIT,
+            writer: Arc::new(Semaphore::new(1)),
+            turns: Arc::new(Semaphore::new(1)),
+        })
     }
 
     /// Sets the time limit for a statement on PostgreSQL. After that the connection is discarded, and the
@@ -135,7 +153,11 @@ impl Database {
     #[must_use]
     pub fn with_statement_limit(self, limit: Duration) -> Self {
         match self.backend {
-            Backend::Postgres => Self { pool: Pool::new(self.pool.inner, Some(limit)), ..self },
+            Backend::Postgres => Self {
+                pool: Pool::new(self.pool.inner, Some(limit), self.backend),
+                pool_ahead: Pool::new(self.pool_ahead.inner, Some(limit), self.backend),
+                ..self
+            },
             Backend::Sqlite => self,
         }
     }
@@ -196,6 +218,11 @@ impl Database {
         &self.pool
     }
 
+    /// The URL, with the password.
+    pub(crate) fn url(&self) -> &str {
+        self.url.expose_secret()
+    }
+
     /// The kind of database.
     pub fn backend(&self) -> Backend {
         self.backend
@@ -205,12 +232,22 @@ impl Database {
     pub async fn begin(&self) -> Result<WriteTransaction, DatabaseError> {
         match self.backend {
             Backend::Sqlite => {
-                let permit = Arc::clone(&self.writer).acquire_owned().await;
-                let permit = permit.map_err(|_closed| sqlx::Error::PoolClosed)?;
-                let inner = self.pool.begin(Some("BEGIN IMMEDIATE")).await?;
-                Ok(WriteTransaction::new(inner, Some(permit)))
+                let permits = vec![acquire(&self.turns).await?, acquire(&self.writer).await?];
+                WriteTransaction::begin(&self.pool, Some("BEGIN IMMEDIATE"), permits).await
             }
-            Backend::Postgres => Ok(WriteTransaction::new(self.pool.begin(None).await?, None)),
+            Backend::Postgres => WriteTransaction::begin(&self.pool, None, Vec::new()).await,
+        }
+    }
+
+    /// Begins a writing transaction that waits at most for one that has begun, whatever else waits to write:
+    /// for leads that arrive. Such transactions have connections of their own.
+    pub async fn begin_ahead(&self) -> Result<WriteTransaction, DatabaseError> {
+        match self.backend {
+            Backend::Sqlite => {
+                let permits = vec![acquire(&self.writer).await?];
+                WriteTransaction::begin(&self.pool_ahead, Some("BEGIN IMMEDIATE"), permits).await
+            }
+            Backend::Postgres => WriteTransaction::begin(&self.pool_ahead, None, Vec::new()).await,
         }
     }
 
@@ -269,6 +306,12 @@ impl Database {
     /// Closes every connection, waiting up to 5 s for those in use.
     pub async fn close(&self) {
         // A connection that is still in use closes when its user drops it.
-        let _ = tokio::time::timeout(CLOSE_LIMIT, self.pool.inner.close()).await;
+        let pools = futures::future::join(self.pool.inner.close(), self.pool_ahead.inner.close());
+        let _ = tokio::time::timeout(CLOSE_LIMIT, pools).await;
     }
+}
+
+async fn acquire(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, DatabaseError> {
+    let permit = Arc::clone(permits).acquire_owned().await;
+    Ok(permit.map_err(|_closed| sqlx::Error::PoolClosed)?)
 }

@@ -18,6 +18,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, AnyPool, Either, Error, Execute, Executor, SqlStr, Transaction};
 use tokio::time::timeout;
 
+use crate::Backend;
+
 /// Default time limit for a statement on PostgreSQL.
 pub const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 
@@ -35,6 +37,7 @@ const MIN_IDLE_BEFORE_PING: Duration = Duration::from_millis(100);
 pub struct Pool {
     pub(crate) inner: AnyPool,
     limit: Duration,
+    backend: Backend,
 }
 
 /// A connection for several statements, inside or outside a transaction, with a time limit for each of them.
@@ -42,6 +45,7 @@ pub struct Pool {
 pub struct Connection {
     inner: Inner,
     limit: Duration,
+    backend: Backend,
 }
 
 enum Inner {
@@ -51,13 +55,17 @@ enum Inner {
 
 impl Pool {
     /// A pool with a time limit for each statement on PostgreSQL, or without one on SQLite.
-    pub(crate) fn new(inner: AnyPool, limit: Option<Duration>) -> Self {
-        Self { inner, limit: limit.unwrap_or(UNLIMITED) }
+    pub(crate) fn new(inner: AnyPool, limit: Option<Duration>, backend: Backend) -> Self {
+        Self { inner, limit: limit.unwrap_or(UNLIMITED), backend }
+    }
+
+    fn connection(&self, inner: Inner) -> Connection {
+        Connection { inner, limit: self.limit, backend: self.backend }
     }
 
     /// Acquires a connection for several statements.
     pub async fn acquire(&self) -> Result<Connection, Error> {
-        Ok(Connection { inner: Inner::Plain(self.inner.acquire().await?), limit: self.limit })
+        Ok(self.connection(Inner::Plain(self.inner.acquire().await?)))
     }
 
     /// Begins a transaction with the given statement, or with the backend's default.
@@ -68,11 +76,16 @@ impl Pool {
                 None => self.inner.begin().await,
             }
         };
-        Ok(Connection { inner: Inner::Transaction(with_limit(self.limit, begun).await?), limit: self.limit })
+        Ok(self.connection(Inner::Transaction(with_limit(self.limit, begun).await?)))
     }
 }
 
 impl Connection {
+    /// The kind of database, for the few statements that are not the same on both.
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
     /// Commits the transaction. Does nothing outside a transaction.
     pub(crate) async fn commit(self) -> Result<(), Error> {
         match self.inner {

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use lead::{Dependency, Failure, Stage};
 use sqlx::error::ErrorKind;
@@ -25,6 +26,9 @@ pub enum DatabaseError {
         /// The defect, without the value.
         why: String,
     },
+    /// The transaction that this write shared with others failed.
+    #[error("{0}")]
+    Shared(Arc<DatabaseError>),
 }
 
 impl fmt::Debug for DatabaseError {
@@ -37,18 +41,31 @@ impl DatabaseError {
     /// The dependency name of the database, on which every lead depends.
     pub const DEPENDENCY: Dependency = Dependency::new("database");
 
+    /// The error itself, if several writes share it.
+    fn cause(&self) -> &Self {
+        match self {
+            Self::Shared(error) => error.cause(),
+            error => error,
+        }
+    }
+
+    /// Whether the error may concern one of several writes alone.
+    pub(crate) fn concerns_a_row(&self) -> bool {
+        matches!(self.cause(), Self::Sql(sqlx::Error::Database(_)) | Self::Corrupt { .. })
+    }
+
     /// Whether the database is available but refuses the written data: a constraint is violated, or a value
     /// is invalid (`SQLSTATE` class 22). Such a failure counts as an attempt of the lead; an unavailable
     /// database does not.
     fn is_data_error(&self) -> bool {
-        let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
+        let Self::Sql(sqlx::Error::Database(error)) = self.cause() else { return false };
         !matches!(error.kind(), ErrorKind::Other) || error.code().is_some_and(|code| code.starts_with("22"))
     }
 }
 
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
-        let failure = match &error {
+        let failure = match error.cause() {
             DatabaseError::Corrupt { .. } => {
                 Failure::permanent("stored_data_unreadable", error.to_string()).at(Stage::Storage)
             }

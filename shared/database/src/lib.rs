@@ -11,7 +11,10 @@ mod connection;
 mod error;
 #[cfg(feature = "sqlite")]
 mod file;
+mod group;
 mod lead_rows;
+mod listener;
+mod rows;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -22,6 +25,9 @@ pub use connection::{Connection, Pool, STATEMENT_LIMIT};
 pub use error::DatabaseError;
 #[cfg(feature = "sqlite")]
 pub use file::sqlite_file;
+pub use group::{Group, GroupWrite};
 pub use lead_rows::{IdOfLead, LeadRows};
+pub use listener::{Listener, announce};
+pub use rows::{Cell, Rows};
 pub use time::{from_millis, to_millis};
 pub use transaction::WriteTransaction;

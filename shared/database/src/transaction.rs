@@ -2,20 +2,25 @@ use std::ops::{Deref, DerefMut};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Connection, DatabaseError};
+use crate::{Connection, DatabaseError, Pool};
 
 /// A writing transaction. Dropping it without [`commit`](Self::commit) rolls it back.
 #[derive(Debug)]
 pub struct WriteTransaction {
     inner: Connection,
-    /// SQLite: the permit to write in this process. Dropped after `inner`, because fields are dropped in
+    /// SQLite: the permits to write in this process. Dropped after `inner`, because fields are dropped in
     /// order.
-    _permit: Option<OwnedSemaphorePermit>,
+    _permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl WriteTransaction {
-    pub(crate) fn new(inner: Connection, permit: Option<OwnedSemaphorePermit>) -> Self {
-        Self { inner, _permit: permit }
+    /// Begins a transaction with the given statement, or with the backend's default.
+    pub(crate) async fn begin(
+        pool: &Pool,
+        statement: Option<&'static str>,
+        permits: Vec<OwnedSemaphorePermit>,
+    ) -> Result<Self, DatabaseError> {
+        Ok(Self { inner: pool.begin(statement).await?, _permits: permits })
     }
 
     /// Commits the transaction. If the answer of the database does not arrive in time, the transaction may or

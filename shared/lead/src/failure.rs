@@ -148,6 +148,8 @@ pub enum Cause {
     QuotaExhausted,
     /// The failure concerns the record of one lead, and the system works.
     Record,
+    /// Another worker has saved a result of the same step first: the work begins again from what is saved.
+    Raced,
 }
 
 /// The reason why processing of one lead failed, and the treatment of the failure.

@@ -163,7 +163,7 @@ impl Operations {
             }
             let selected = page.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX));
             let evaluated = selected.map(|stored| async {
-                (stored.lead_id.clone(), alternative.evaluate(self.store(), stored).await)
+                (stored.lead_id.clone(), alternative.evaluate(&self.pipeline.steps, stored).await)
             });
             let mut evaluated = stream::iter(evaluated).buffered(CONCURRENCY);
             while let Some((lead_id, evaluated)) = evaluated.next().await {

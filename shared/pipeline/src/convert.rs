@@ -75,7 +75,9 @@ impl Pipeline {
                     |not_executed| match not_executed {
                         NotExecuted::Held => NotConverted::Shadowed,
                         // A newer delivery was accepted since the status was read.
-                        NotExecuted::Superseded => NotConverted::NotSynced(LeadStatus::Queued),
+                        NotExecuted::Superseded | NotExecuted::Raced => {
+                            NotConverted::NotSynced(LeadStatus::Queued)
+                        }
                         NotExecuted::Failed(failure) => NotConverted::Failed(failure),
                     },
                 )?;

@@ -20,11 +20,16 @@ impl Pipeline {
         work: &mut Work,
         enrichment: &Enrichment,
     ) -> Result<(), Failure> {
-        let facts = match work.crm_facts.take() {
-            Some(facts) => facts,
-            None => self.read_crm_facts(permission, work, enrichment).await?,
-        };
-        if let CrmFacts::Known(known) = &facts {
+        if work.crm_facts.is_none() {
+            let facts = self.read_crm_facts(permission, work, enrichment).await?;
+            if facts == CrmFacts::NotAsked {
+                work.crm_facts = Some(facts);
+            } else {
+                work.crm_read(self.guard.provider(), self.clock.now(), facts);
+            }
+        }
+        let facts = work.crm_facts.clone();
+        if let Some(CrmFacts::Known(known)) = &facts {
             let sent = std::mem::take(&mut work.lead.salesforce);
             known.overlay(&mut work.lead.salesforce);
             // The webhook's CRM fields are no longer facts, but an opt-out in them still counts.
@@ -32,7 +37,6 @@ impl Pipeline {
                 work.lead.attributes.insert("salesforce".to_owned(), Value::Object(sent));
             }
         }
-        work.crm_facts = Some(facts);
         Ok(())
     }
 
@@ -60,15 +64,14 @@ impl Pipeline {
             email: email.clone(),
             company_domain: company_domain.or_else(|| employer.map(str::to_owned)),
         };
-        let facts = match self.crm_facts(permission, &about).await {
-            Ok(Some(known)) => CrmFacts::Known(known),
-            Ok(None) => return Ok(CrmFacts::NotAsked),
+        match self.crm_facts(permission, &about).await {
+            Ok(Some(known)) => Ok(CrmFacts::Known(known)),
+            Ok(None) => Ok(CrmFacts::NotAsked),
             Err(failure) if judge::should_fall_back(&failure, attempt) => {
                 tracing::warn!(code = %failure.code, "CRM read failed: judging without CRM facts");
-                CrmFacts::Unreadable(failure.code.into_owned())
+                Ok(CrmFacts::Unreadable(failure.code.into_owned()))
             }
-            Err(failure) => return Err(failure),
-        };
-        Ok(self.store.save_crm_facts(work, self.guard.provider(), facts).await?)
+            Err(failure) => Err(failure),
+        }
     }
 }

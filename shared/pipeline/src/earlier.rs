@@ -19,6 +19,9 @@ pub(crate) type Earlier = Text<1000, true>;
 impl Pipeline {
     /// The leads with the same e-mail address that are older than this one. `None` if there are none.
     pub(crate) async fn earlier_leads(&self, work: &Work) -> Result<Option<Earlier>, Failure> {
+        if !work.known.same_address {
+            return Ok(None);
+        }
         let Some(record) = self.store.lead(&work.lead_id).await? else { return Ok(None) };
         let before = Cursor::at(record.created_at, work.lead_id.as_str());
         let filter = LeadFilter { email: Some(work.lead.email.clone()), ..LeadFilter::default() };

@@ -17,7 +17,7 @@ impl Pipeline {
         let mut events = Vec::new();
         for _ in 0..limit {
             let Some(found) = self.store.next_unenriched().await? else { break };
-            let permission = match Permission::of(&self.store, &found.lead.email).await {
+            let permission = match Permission::of(&self.steps, &found.lead.email).await {
                 Ok(permission) => permission,
                 Err(Denied::Failed(failure)) => return Err(failure),
                 Err(Denied::Suppressed(_)) => {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use lead::{Cause, Decision, EmailAddress, Failure, Fit, FitScore, Intent, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::{AnalysisRecord, Store, StoredAnalysis};
+use store::{AnalysisRecord, Steps, StoredAnalysis};
 
 use crate::judge;
 use crate::permission::{Denied, Permission};
@@ -177,14 +177,14 @@ impl NotEvaluated {
 /// Calls the analyst, and on a rate limit waits as long as the service says and retries. The suppression list
 /// is checked before each call.
 async fn analyse_with_waits(
-    store: &Store,
+    steps: &Steps,
     person: &EmailAddress,
     analyst: &dyn Analyst,
     facts: &FactSheet,
 ) -> Result<(Permission, Analysis), NotEvaluated> {
     let mut waits = 0;
     loop {
-        let permission = Permission::of(store, person).await?;
+        let permission = Permission::of(steps, person).await?;
         match analyst.analyse(facts).await.map_err(|no_analysis| no_analysis.failure) {
             Err(failure) if failure.cause == Cause::RateLimited && waits < MAX_WAITS => {
                 waits += 1;
@@ -202,7 +202,7 @@ impl Alternative {
     ///
     /// With an analyst, people on the suppression list are not evaluated. Waits while the analyst limits the
     /// rate of calls, up to five times.
-    pub async fn evaluate(&self, store: &Store, stored: StoredAnalysis) -> Result<Evaluated, NotEvaluated> {
+    pub async fn evaluate(&self, steps: &Steps, stored: StoredAnalysis) -> Result<Evaluated, NotEvaluated> {
         let unreadable = || {
             let message = "the stored judgement cannot be read";
             NotEvaluated::Failed(Failure::permanent("stored_data_unreadable", message))
@@ -216,7 +216,7 @@ impl Alternative {
         let judged = |answer: Answer| Some(check(&facts, &answer, contract));
         let (verdict, basis) = if let Some(analyst) = &self.analyst {
             let (analyst, person) = (analyst.as_ref(), &basis.content.email);
-            let (permission, answered) = analyse_with_waits(store, person, analyst, &facts).await?;
+            let (permission, answered) = analyse_with_waits(steps, person, analyst, &facts).await?;
             let verdict = check(&facts, &read(&answered)?, contract);
             let checked = judge::correct(analyst, &permission, contract, &facts, answered, verdict).await;
             cost_microusd = checked.analysis.usage.cost_microusd;

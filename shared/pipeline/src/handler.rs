@@ -1,17 +1,22 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use crm::{Authority, CrmMode, Effect, NotExecuted, Plan};
 use enrichment::Enrichment;
 use grounding::GroundingStatus;
 use intake::read_event;
-use lead::{Failure, LeadEvent, Stage};
-use queue::{LeadHandler, Message, Settlement};
+use lead::{Cause, Failure, LeadEvent, Stage};
+use queue::{LeadHandler, Message, Receipt, Settlement};
 use serde_json::{Value, json};
-use store::{AnalysisRecord, Assignment, Begun, CrmSync, Finish, Work};
+use store::{Acknowledgement, AnalysisRecord, Assignment, Begun, CrmSync, Finish, NotSaved, Work};
 use trace::Span;
 
 use crate::permission::{Denied, Permission};
 use crate::plan::{self, Rejected};
 use crate::{Pipeline, judge};
+
+/// How often the work on a message begins again because another worker was faster.
+const MAX_BEGINS: u32 = 3;
 
 #[async_trait]
 impl LeadHandler for Pipeline {
@@ -63,51 +68,92 @@ impl LeadHandler for Pipeline {
 }
 
 impl Pipeline {
-    /// Processes an event, resuming after the last stored step.
+    /// Processes an event, resuming after the last stored step. If another worker has stored a result of the
+    /// same step first, the work begins again from there.
     async fn work_on(&self, message: &Message, event: &LeadEvent) -> Result<(), Failure> {
         if message.redriven && self.store.reopen_dead_lettered(event, "redrive").await? {
             tracing::info!("redriven dead letter accepted");
         }
-        let mut work = match self.store.begin_work(event, message.attempt).await? {
-            Begun::Work(work) => work,
-            // The process died after it recorded the dead letter and before it settled the message.
-            Begun::DeadLettered(failure) => return Err(failure),
-            Begun::Nothing => {
-                tracing::info!("nothing to do: finished or superseded");
-                return Ok(());
+        let mut begins = 0;
+        loop {
+            let mut work = match self.steps.begin(event, message.attempt).await? {
+                Begun::Work(work) => work,
+                // The process died after it recorded the dead letter and before it settled the message.
+                Begun::DeadLettered(failure) => return Err(failure),
+                Begun::Nothing => {
+                    tracing::info!("nothing to do: finished or superseded");
+                    return Ok(());
+                }
+            };
+            begins += 1;
+            match self.take_steps(message, event, &mut work).await {
+                Err(failure) if failure.cause == Cause::Raced && begins < MAX_BEGINS => {}
+                Err(failure) => {
+                    // What was found out before the failure is not asked for again.
+                    if let Err(NotSaved::Failed(error)) = self.steps.save(&mut work).await {
+                        tracing::warn!(%error, "results before a failure not stored");
+                    }
+                    return Err(failure);
+                }
+                Ok(()) => return Ok(()),
             }
-        };
-        let Some(permission) = self.permission(&work).await? else { return Ok(()) };
-        let enrichment = Span::internal("enrichment").try_run(self.enrich(&permission, &work)).await?;
+        }
+    }
+
+    /// Takes the steps that are left.
+    async fn take_steps(&self, message: &Message, event: &LeadEvent, work: &mut Work) -> Result<(), Failure> {
+        let Some(permission) = self.permission(message, work).await? else { return Ok(()) };
+        let enriched = self.enrich(&permission, work);
+        let enrichment = Span::internal("enrichment").try_run(enriched).await?;
         if work.analysis.is_none() {
-            let Some(permission) = self.permission(&work).await? else { return Ok(()) };
-            let read = self.load_crm_facts(&permission, &mut work, &enrichment);
+            let Some(permission) = self.permission(message, work).await? else { return Ok(()) };
+            let read = self.load_crm_facts(&permission, work, &enrichment);
             let read = Span::internal("crm_read").try_run(read).await;
             read.map_err(|failure| failure.at(Stage::CrmRead))?;
         }
         let analysis = if let Some(analysis) = &work.analysis {
-            analysis.clone()
+            Arc::clone(analysis)
         } else {
-            let Some(permission) = self.permission(&work).await? else { return Ok(()) };
-            let judged = judge::judge(self, &permission, &work, &enrichment);
+            let Some(permission) = self.permission(message, work).await? else { return Ok(()) };
+            let judged = judge::judge(self, &permission, work, &enrichment);
             let judged = Span::internal("analysis").try_run(judged).await;
             judged.map_err(|failure| failure.at(Stage::Analysis))?
         };
         if work.lead_id.is_synthetic() {
-            return self.end_synthetic(&work, event.received_at).await;
+            return self.end_synthetic(message, work, event.received_at).await;
         }
-        let written = Span::internal("crm_write").try_run(self.write(&work, &enrichment, &analysis)).await;
+        let written =
+            Span::internal("crm_write").try_run(self.write(message, work, &enrichment, &analysis)).await;
         written.map_err(|failure| failure.at(Stage::CrmWrite))
+    }
+
+    /// Ends the work on a message. A queue in the same database removes the message together with the last
+    /// write.
+    pub(crate) async fn end(
+        &self,
+        message: &Message,
+        work: &mut Work,
+        finish: Finish,
+        effects: Value,
+    ) -> Result<(), Failure> {
+        let Receipt { key, token } = message.receipt.clone();
+        match self.steps.end(work, finish, effects, Some(Acknowledgement { key, token })).await {
+            Ok(true) => message.removed.set(),
+            // Of an erased person there is nothing to end.
+            Ok(false) | Err(NotSaved::Erased) => {}
+            Err(not_saved) => return Err(not_saved.into()),
+        }
+        Ok(())
     }
 
     /// Permission to query outside systems about the lead and to write it. If the person is on the
     /// suppression list, finishes the delivery as suppressed and returns `None`.
-    async fn permission(&self, work: &Work) -> Result<Option<Permission>, Failure> {
-        match Permission::of(&self.store, &work.lead.email).await {
+    async fn permission(&self, message: &Message, work: &mut Work) -> Result<Option<Permission>, Failure> {
+        match Permission::of(&self.steps, &work.lead.email).await {
             Ok(permission) => Ok(Some(permission)),
             Err(Denied::Failed(failure)) => Err(failure),
             Err(Denied::Suppressed(by)) => {
-                self.store.finish(work, &Finish::Suppressed { by }, &json!([])).await?;
+                self.end(message, work, Finish::Suppressed { by }, json!([])).await?;
                 tracing::info!(outcome = "suppressed", "lead settled");
                 Ok(None)
             }
@@ -116,45 +162,50 @@ impl Pipeline {
 
     /// The enrichment of the company. The providers are queried once for each delivery, and again for a
     /// delivery that is due for an enrichment retry.
-    async fn enrich(&self, permission: &Permission, work: &Work) -> Result<Enrichment, Failure> {
+    async fn enrich(&self, permission: &Permission, work: &mut Work) -> Result<Enrichment, Failure> {
         if let Some(stored) = work.enrichment.as_ref().filter(|_| !work.retry_enrichment) {
             return Ok(stored.clone());
         }
         let enrichment = self.query_providers(permission, &work.lead).await;
         let detail = self.enrichment_detail(&enrichment);
-        Ok(self.store.save_enrichment(work, enrichment, &detail).await?)
+        work.enriched(enrichment.clone(), detail);
+        Ok(enrichment)
     }
 
     /// Writes to the CRM as the verdict allows, or holds the lead.
     async fn write(
         &self,
-        work: &Work,
+        message: &Message,
+        work: &mut Work,
         enrichment: &Enrichment,
         analysis: &AnalysisRecord,
     ) -> Result<(), Failure> {
         // Checked again: the person may have been suppressed during the judgement.
-        let Some(_permission) = self.permission(work).await? else { return Ok(()) };
+        let Some(_permission) = self.permission(message, work).await? else { return Ok(()) };
         let is_rejected = analysis.verdict.status == GroundingStatus::Rejected;
         if is_rejected && self.rejected == Rejected::Hold && !self.store.is_approved(work).await? {
-            self.store.finish(work, &Finish::Held, &json!([])).await?;
+            self.end(message, work, Finish::Held, json!([])).await?;
             tracing::info!(outcome = "held", "lead settled");
             return Ok(());
         }
         if self.is_plan_only(work).await? {
             let assignment = self.preview_route(work, analysis).await?;
             let plan = self.plan(work, enrichment, analysis, &assignment).await?;
-            return self.finish_planned(work, &plan).await;
+            return self.finish_planned(message, work, &plan).await;
         }
         let assignment = self.route(work, analysis).await?;
         let plan = self.plan(work, enrichment, analysis, &assignment).await?;
-        let outcome = match self.guard.submit(&plan, authority(work)).await {
+        let authority = authority(work);
+        let submitted = self.guard.submit_with(&self.steps.ledger(work), &plan, authority).await;
+        let outcome = match submitted {
             Ok(outcome) => outcome,
             Err(NotExecuted::Superseded) => {
                 tracing::info!("CRM write skipped: superseded by a newer delivery");
                 return Ok(());
             }
             // Held since the plan was made.
-            Err(NotExecuted::Held) => return self.finish_planned(work, &plan).await,
+            Err(NotExecuted::Held) => return self.finish_planned(message, work, &plan).await,
+            Err(NotExecuted::Raced) => return Err(NotSaved::Raced.into()),
             Err(NotExecuted::Failed(failure)) => return Err(failure),
         };
         if assignment.crm_sync == CrmSync::NotYet {
@@ -175,7 +226,7 @@ impl Pipeline {
                 .push(json!({ "action": "follow_merge", "from": followed.from, "record_id": followed.to }));
         }
         let finish = Finish::Synced { provider: outcome.provider, record_id: record.record_id };
-        self.store.finish(work, &finish, &json!(effects)).await?;
+        self.end(message, work, finish, json!(effects)).await?;
         tracing::info!(
             outcome = "synced",
             decision = %analysis.verdict.decision,
@@ -199,6 +250,9 @@ impl Pipeline {
         let earlier = self.earlier_leads(work).await?;
         let mapping = self.guard.mapping();
         let mut plan = plan::plan(work, enrichment, analysis, mapping, assignment, earlier.as_ref());
+        if !work.known.actions {
+            return Ok(plan);
+        }
         let written = self.store.last_written(self.guard.provider(), &plan).await?;
         plan::remove_unchanged(&mut plan, &written);
         let owner = self.store.owner_written(self.guard.provider(), &plan).await?;
@@ -223,11 +277,11 @@ impl Pipeline {
     }
 
     /// Ends the lead as planned, with the counts of its plan, instead of executing the plan.
-    async fn finish_planned(&self, work: &Work, plan: &Plan) -> Result<(), Failure> {
+    async fn finish_planned(&self, message: &Message, work: &mut Work, plan: &Plan) -> Result<(), Failure> {
         let preview = self.guard.preview(plan).await?;
         let mapping_version = self.guard.mapping().version().to_owned();
         let finish = Finish::Planned { provider: self.guard.provider(), mapping_version, preview };
-        self.store.finish(work, &finish, &json!([])).await?;
+        self.end(message, work, finish, json!([])).await?;
         tracing::info!(outcome = "planned", "lead settled");
         Ok(())
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use analysis::{Analysis, AnalysisError, Analyst, Objection, Usage, fact_sheet};
 use enrichment::Enrichment;
 use grounding::{Answer, Contract, FactSheet, GroundingStatus, Verdict, check};
@@ -8,20 +10,25 @@ use store::{AnalysisRecord, RejectedAnswer, Work};
 use crate::Pipeline;
 use crate::permission::Permission;
 
-/// Calls the analyst, checks the answer, and stores both.
+/// Calls the analyst and checks the answer. Stores both at once if the analyst is an outside system.
 ///
 /// If there is no answer, on the last attempt or because a retry cannot help, the lead proceeds with the
 /// neutral fallback verdict and is marked for a rescore.
 pub(crate) async fn judge(
     pipeline: &Pipeline,
     permission: &Permission,
-    work: &Work,
+    work: &mut Work,
     enrichment: &Enrichment,
-) -> Result<AnalysisRecord, Failure> {
+) -> Result<Arc<AnalysisRecord>, Failure> {
     let attempt = work.attempts.at(Stage::Analysis).saturating_add(1);
     let facts = fact_sheet(&work.lead, enrichment, &pipeline.icp);
     let contract = &pipeline.icp.contract;
     let analyst = pipeline.analyst_of(&work.lead_id);
+    // An answer that took long or was paid for must not be lost, nor what was found out before it.
+    let is_outside = !analyst.dependencies().is_empty();
+    if is_outside {
+        pipeline.steps.save(work).await?;
+    }
     let asked = ask(pipeline, analyst.as_ref(), permission, &facts).await;
     let (Checked { analysis, verdict, rejected_first }, fallback_reason) = match asked {
         Ok(checked) => (checked, None),
@@ -59,7 +66,11 @@ pub(crate) async fn judge(
         created_at: pipeline.clock.now(),
         facts,
     };
-    Ok(pipeline.store.save_analysis(record, rejected_first.as_ref()).await?)
+    let record = work.judged(record, rejected_first);
+    if is_outside {
+        pipeline.steps.save(work).await?;
+    }
+    Ok(record)
 }
 
 /// An answer and its verdict under the contract.

@@ -43,12 +43,14 @@ use crm::Guard;
 use enrichment::Waterfall;
 use lead::{Clock, Dependency, Failure};
 use routing::Routing;
-use store::Store;
+use store::{Steps, Store};
 
 /// The processing steps and their dependencies.
 pub struct Pipeline {
     /// Persistent state: leads, deliveries, analyses, audit trail, CRM ledger.
     pub store: Store,
+    /// The steps of work in that store.
+    pub steps: Steps,
     /// The enrichment providers.
     pub enrichment: Waterfall,
     /// The ideal customer profile, which computes facts and sets the thresholds.
@@ -58,7 +60,7 @@ pub struct Pipeline {
     /// The only access to the CRM.
     pub guard: Guard,
     /// The rules that assign leads to owners.
-    pub routing: Routing,
+    pub routing: Arc<Routing>,
     /// The treatment of a lead whose analysis is rejected.
     pub rejected: Rejected,
     /// The source of the current time.

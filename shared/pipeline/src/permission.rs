@@ -1,7 +1,7 @@
 //! Permission to query outside systems about a person, which the suppression list denies.
 
 use lead::{EmailAddress, Failure};
-use store::{Store, SuppressionKind};
+use store::{Steps, SuppressionKind};
 
 /// Proof that a person was not on the suppression list a moment ago.
 ///
@@ -23,8 +23,8 @@ pub(crate) enum Denied {
 
 impl Permission {
     /// Looks the person up on the suppression list.
-    pub(crate) async fn of(store: &Store, person: &EmailAddress) -> Result<Self, Denied> {
-        match store.suppressed(person).await {
+    pub(crate) async fn of(steps: &Steps, person: &EmailAddress) -> Result<Self, Denied> {
+        match steps.suppressed(person).await {
             Ok(None) => Ok(Self(())),
             Ok(Some(by)) => Err(Denied::Suppressed(by)),
             Err(error) => Err(Denied::Failed(error.into())),

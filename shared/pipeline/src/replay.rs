@@ -115,7 +115,7 @@ impl Pipeline {
             fact_sheet(&record.content, &enrichment, &self.icp) // a revision that is still to be judged
         };
         // A failing analyst does not fail the replay, since `reproducible` needs no analyst.
-        let (now, not_now) = match Permission::of(&self.store, &record.content.email).await {
+        let (now, not_now) = match Permission::of(&self.steps, &record.content.email).await {
             Err(Denied::Failed(failure)) => return Err(failure),
             Err(Denied::Suppressed(_)) => {
                 let message = "the person is on the suppression list, so no analyst is called";

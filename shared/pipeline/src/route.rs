@@ -64,9 +64,13 @@ async fn run_until<'a, T, R, F: Future<Output = R>>(
 impl Pipeline {
     /// Assigns the lead to an owner, once for each round. Rules with a condition on score, intent or decision
     /// do not match a lead whose analysis was rejected.
-    pub(crate) async fn route(&self, work: &Work, analysis: &AnalysisRecord) -> Result<Assignment, Failure> {
+    pub(crate) async fn route(
+        &self,
+        work: &mut Work,
+        analysis: &AnalysisRecord,
+    ) -> Result<Assignment, Failure> {
         let facts = self.routing_facts(work, analysis).await?;
-        Ok(self.store.assign(work, &self.routing, &facts).await?)
+        Ok(self.steps.assign(work, &self.routing, facts).await?)
     }
 
     /// The assignment that the lead would get now. Nothing is stored.
@@ -95,7 +99,10 @@ impl Pipeline {
     /// The facts that routing rules match on, with the CRM's status of every possible owner.
     async fn routing_facts(&self, work: &Work, analysis: &AnalysisRecord) -> Result<LeadFacts, Failure> {
         let mut facts = lead_facts(work, analysis);
-        let kept = self.store.assignment(&work.lead_id).await?.and_then(|kept| kept.owner);
+        let kept = match work.known.assignment {
+            true => self.store.assignment(&work.lead_id).await?.and_then(|kept| kept.owner),
+            false => None,
+        };
         let mut ids: Vec<String> = self
             .routing
             .owner_ids()
@@ -223,7 +230,7 @@ impl Pipeline {
             email: record.content.email.clone(),
             company_domain: None,
         };
-        let permission = match Permission::of(&self.store, &about.email).await {
+        let permission = match Permission::of(&self.steps, &about.email).await {
             Ok(permission) => permission,
             Err(Denied::Suppressed(_)) => return Ok(false),
             Err(Denied::Failed(failure)) => return Err(failure),
@@ -283,7 +290,7 @@ impl Pipeline {
             }
             Err(NotExecuted::Failed(failure)) => Err(failure),
             // Held since this run began, or revised: a later run or the plan of the next delivery writes it.
-            Err(NotExecuted::Held | NotExecuted::Superseded) => Ok(()),
+            Err(NotExecuted::Held | NotExecuted::Superseded | NotExecuted::Raced) => Ok(()),
         }
     }
 
@@ -305,7 +312,7 @@ impl Pipeline {
                 Ok(true)
             }
             Ok(_) => Ok(true),
-            Err(NotExecuted::Held | NotExecuted::Superseded) => Ok(false),
+            Err(NotExecuted::Held | NotExecuted::Superseded | NotExecuted::Raced) => Ok(false),
             Err(NotExecuted::Failed(failure)) => Err(failure),
         }
     }

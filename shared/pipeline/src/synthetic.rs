@@ -6,6 +6,7 @@ use std::sync::Arc;
 use analysis::{Analyst, Rules};
 use jiff::Timestamp;
 use lead::{Failure, LeadId};
+use queue::Message;
 use serde_json::json;
 use store::{Finish, Work};
 
@@ -22,8 +23,13 @@ impl Pipeline {
 
     /// Finishes the synthetic lead, whatever its verdict is, and records the seconds since it was accepted.
     /// Only the first round is measured: an operator may have the lead judged again long after that.
-    pub(crate) async fn end_synthetic(&self, work: &Work, accepted_at: Timestamp) -> Result<(), Failure> {
-        self.store.finish(work, &Finish::Synthetic, &json!([])).await?;
+    pub(crate) async fn end_synthetic(
+        &self,
+        message: &Message,
+        work: &mut Work,
+        accepted_at: Timestamp,
+    ) -> Result<(), Failure> {
+        self.end(message, work, Finish::Synthetic, json!([])).await?;
         let seconds = self.clock.now().duration_since(accepted_at).as_secs_f64().max(0.0);
         if work.round == 1 {
             metrics::histogram!("revenueflow_synthetic_lead_seconds").record(seconds);

@@ -8,20 +8,26 @@
 //! The clocks of all processes that share a queue must agree to within a small part of the visibility
 //! timeout.
 
+mod arrivals;
 mod statements;
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use database::{Connection, Database, DatabaseError, IdOfLead, LeadRows, from_millis, to_millis};
+use database::{
+    Backend, Connection, Database, DatabaseError, Group, GroupWrite, IdOfLead, LeadRows, Rows, announce,
+    from_millis, to_millis,
+};
 use jiff::Timestamp;
 use lead::{Clock, Dependency, LeadEvent, LeadId};
 use sqlx::Row;
 
-use crate::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Sent, Settlement};
+use self::arrivals::Arrivals;
+use crate::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Removed, Sent, Settlement};
 
 /// The rows of a lead in the tables of this crate.
 pub const LEAD_ROWS: [LeadRows; 3] = [
@@ -34,6 +40,32 @@ pub const LEAD_ROWS: [LeadRows; 3] = [
 /// others.
 const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
+/// The channel on which senders announce messages on PostgreSQL.
+const CHANNEL: &str = "revenueflow_queue";
+
+/// The longest wait of an idle worker between two receives.
+const LONGEST_IDLE_WAIT: Duration = Duration::from_secs(1);
+
+/// The acknowledgement of messages that are settled at the same time.
+struct Acknowledgements {
+    clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl GroupWrite for Acknowledgements {
+    type Call = Receipt;
+    type Reply = bool;
+
+    async fn write(
+        &self,
+        connection: &mut Connection,
+        receipts: &[Receipt],
+    ) -> Result<Vec<bool>, DatabaseError> {
+        let receipts: Vec<_> = receipts.iter().collect();
+        DatabaseQueue::acknowledge_in(connection, &receipts, self.clock.now()).await
+    }
+}
+
 /// A [`LeadQueue`] in the product's own database.
 pub struct DatabaseQueue {
     database: Database,
@@ -42,6 +74,8 @@ pub struct DatabaseQueue {
     /// Distinguishes the leases of this handle from those of every other handle, in this process or another.
     holder: String,
     claims: AtomicU64,
+    arrivals: Arrivals,
+    acknowledgements: Group<Acknowledgements>,
 }
 
 impl DatabaseQueue {
@@ -51,7 +85,16 @@ impl DatabaseQueue {
         // The standard library seeds this state from the operating system's randomness.
         let holder = RandomState::new().hash_one((std::process::id(), SystemTime::now()));
         let holder = format!("{}-{holder:016x}", std::process::id());
-        Self { database, clock, visibility, holder, claims: AtomicU64::new(0) }
+        let acknowledgements = Group::new(database.clone(), Acknowledgements { clock: Arc::clone(&clock) });
+        Self {
+            database,
+            clock,
+            visibility,
+            holder,
+            claims: AtomicU64::new(0),
+            arrivals: Arrivals::default(),
+            acknowledgements,
+        }
     }
 
     /// Stores an event as [`LeadQueue::send`] does, within the caller's transaction: the event is in the
@@ -61,8 +104,7 @@ impl DatabaseQueue {
         event: &LeadEvent,
         now: Timestamp,
     ) -> Result<Sent, DatabaseError> {
-        let body = serde_json::to_string(event)
-            .map_err(|_| DatabaseError::Corrupt { what: "event", why: "it is not JSON".into() })?;
+        let body = body_of(event)?;
         let group = event.lead_id.as_str();
         let seq: i64 = sqlx::query_scalar(statements::RESERVE_SEQ)
             .bind(group)
@@ -78,10 +120,50 @@ impl DatabaseQueue {
             .execute(&mut *connection)
             .await?;
         if stored.rows_affected() == 1 {
+            announce(connection, CHANNEL).await?;
             return Ok(Sent::Accepted);
         }
         sqlx::query(statements::RELEASE_SEQ).bind(group).execute(connection).await?;
         Ok(Sent::Duplicate)
+    }
+
+    /// Stores events of different leads, as [`send_in`](Self::send_in) does for one, with a few statements for
+    /// all of them.
+    pub async fn send_all_in(
+        connection: &mut Connection,
+        events: &[&LeadEvent],
+        now: Timestamp,
+    ) -> Result<(), DatabaseError> {
+        let mut groups = Rows::new(["group_id", "visible_at"]);
+        let mut events: BTreeMap<_, _> =
+            events.iter().map(|event| (event.lead_id.as_str(), *event)).collect();
+        for group in events.keys() {
+            groups.push([(*group).into(), to_millis(now).into()]);
+        }
+        let mut messages = Rows::new(["group_id", "seq", "message_id", "body", "sent_at"]);
+        for row in groups.fetch_all(connection, statements::RESERVE_SEQS).await? {
+            let (group, seq): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let Some(event) = events.remove(group.as_str()) else { continue };
+            messages.push([
+                group.into(),
+                seq.into(),
+                event.delivery_id().as_str().into(),
+                body_of(event)?.into(),
+                to_millis(now).into(),
+            ]);
+        }
+        let sent = messages.len();
+        if sent > 0 {
+            announce(connection, CHANNEL).await?;
+        }
+        let stored = messages.clone().fetch_all(connection, statements::STORE_ALL).await?;
+        if stored.len() < sent {
+            let stored = stored.iter().map(|row| row.try_get(0)).collect::<Result<HashSet<String>, _>>()?;
+            for group in messages.keys().filter(|group| !stored.contains(*group)) {
+                sqlx::query(statements::RELEASE_SEQ).bind(group).execute(&mut *connection).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Leases up to `max` groups and reads the first message of each.
@@ -90,69 +172,72 @@ impl DatabaseQueue {
         let claim = self.claims.fetch_add(1, Ordering::Relaxed);
         let token = format!("{}-{claim}", self.holder);
         let mut transaction = self.database.begin().await?;
-        let groups = sqlx::query(statements::CLAIM)
+        let claim = match self.database.backend() {
+            Backend::Sqlite => statements::CLAIM,
+            Backend::Postgres => statements::CLAIM_ON_POSTGRES,
+        };
+        let groups = sqlx::query(claim)
             .bind(to_millis(now) + millis(self.visibility))
             .bind(token.as_str())
             .bind(to_millis(now))
             .bind(i64::try_from(max).unwrap_or(i64::MAX))
             .fetch_all(&mut *transaction)
             .await?;
-        let mut messages = Vec::with_capacity(groups.len());
+        let mut leases = HashMap::new();
+        let mut firsts = Rows::new(["group_id", "seq"]);
         for row in groups {
-            let group: String = row.try_get(0)?;
-            let (seq, attempts, losses): (i64, i64, i64) =
-                (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-            let Some(message) = sqlx::query(statements::READ)
-                .bind(group.as_str())
-                .bind(seq)
-                .fetch_optional(&mut *transaction)
-                .await?
-            else {
-                // Rows were deleted by hand. The other groups continue.
-                tracing::error!(lead_id = group, seq, "queued message is missing: its lead is blocked");
-                continue;
-            };
+            let (group, seq): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+            firsts.push([group.as_str().into(), seq.into()]);
+            leases.insert(group, (seq, row.try_get(2)?, row.try_get(3)?));
+        }
+        let mut messages = Vec::with_capacity(leases.len());
+        for message in firsts.fetch_all(&mut transaction, statements::READ).await? {
+            let group: String = message.try_get(3)?;
+            let Some((_, attempts, losses)) = leases.remove(&group) else { continue };
             messages.push(Message {
                 id: message.try_get(0)?,
                 body: message.try_get(1)?,
                 sent_at: from_millis(message.try_get(2)?),
                 redriven: false,
+                removed: Removed::default(),
                 attempt: count(attempts).saturating_add(1),
                 losses: count(losses),
                 receipt: Receipt { key: group.clone(), token: token.clone() },
                 group,
             });
         }
+        for (group, (seq, ..)) in leases {
+            // Rows were deleted by hand. The other groups continue.
+            tracing::error!(lead_id = group, seq, "queued message is missing: its lead is blocked");
+        }
         transaction.commit().await?;
         Ok(messages)
     }
 
-    /// Removes the leased message and makes the next one of its group visible. False if the lease is lost.
-    async fn advance(&self, receipt: &Receipt) -> Result<bool, DatabaseError> {
-        let mut transaction = self.database.begin().await?;
-        let Some(row) = sqlx::query(statements::ADVANCE)
-            .bind(to_millis(self.clock.now()))
-            .bind(receipt.key.as_str())
-            .bind(receipt.token.as_str())
-            .fetch_optional(&mut *transaction)
-            .await?
-        else {
-            return Ok(false);
-        };
-        let (first, next): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        sqlx::query(statements::REMOVE)
-            .bind(receipt.key.as_str())
-            .bind(first - 1)
-            .execute(&mut *transaction)
-            .await?;
-        if first == next {
-            sqlx::query(statements::REMOVE_GROUP)
-                .bind(receipt.key.as_str())
-                .execute(&mut *transaction)
-                .await?;
+    /// Removes leased messages within the caller's transaction, and makes the next ones of their groups
+    /// visible. The groups differ. Returns for each, in their order, whether its lease was still held.
+    pub async fn acknowledge_in(
+        connection: &mut Connection,
+        receipts: &[&Receipt],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, DatabaseError> {
+        let mut leases = Rows::new(["group_id", "lease"]);
+        for receipt in receipts {
+            leases.push([receipt.key.as_str().into(), receipt.token.as_str().into()]);
         }
-        transaction.commit().await?;
-        Ok(true)
+        // Most groups have one message.
+        let removed = leases.fetch_all(connection, statements::REMOVE_LAST).await?;
+        let removed = removed.iter().map(|row| row.try_get(0)).collect::<Result<HashSet<String>, _>>()?;
+        let mut groups = Rows::new(["group_id"]);
+        for group in &removed {
+            groups.push([group.as_str().into()]);
+        }
+        groups.execute(connection, statements::REMOVE_MESSAGES).await?;
+        let mut held = Vec::with_capacity(receipts.len());
+        for receipt in receipts {
+            held.push(removed.contains(&receipt.key) || advance(connection, receipt, now).await?);
+        }
+        Ok(held)
     }
 
     /// Makes the leased message visible at a time, in milliseconds since 1970. False if the lease is lost.
@@ -188,6 +273,7 @@ impl LeadQueue for DatabaseQueue {
         let sent = Self::send_in(&mut transaction, event, self.clock.now()).await?;
         if sent == Sent::Accepted {
             transaction.commit().await?;
+            self.arrivals.note();
         }
         Ok(sent)
     }
@@ -214,7 +300,9 @@ impl LeadQueue for DatabaseQueue {
     async fn settle(&self, receipt: &Receipt, settlement: &Settlement) -> Result<(), QueueError> {
         let after_wait = |wait| to_millis(self.clock.now()) + millis(wait);
         held(match settlement {
-            Settlement::Done | Settlement::DeadLetter { .. } => self.advance(receipt).await?,
+            Settlement::Done | Settlement::DeadLetter { .. } => {
+                self.acknowledgements.call(&receipt.key, receipt.clone()).await?
+            }
             Settlement::Retry { after, .. } => {
                 self.make_visible(receipt, after_wait(*after), 1, true).await?
             }
@@ -245,7 +333,10 @@ impl LeadQueue for DatabaseQueue {
     async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError> {
         let mut transaction = self.database.begin().await?;
         sqlx::query(statements::RESUME).bind(dependency.as_str()).execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        announce(&mut transaction, CHANNEL).await?;
+        transaction.commit().await?;
+        self.arrivals.note();
+        Ok(())
     }
 
     async fn prioritize(&self, lead: &LeadId) -> Result<bool, QueueError> {
@@ -290,6 +381,32 @@ impl LeadQueue for DatabaseQueue {
     fn visibility_timeout(&self) -> Duration {
         self.visibility
     }
+
+    /// Another process announces its messages on PostgreSQL; on SQLite they are found by this.
+    fn longest_idle_wait(&self) -> Duration {
+        LONGEST_IDLE_WAIT
+    }
+
+    async fn work_available(&self) {
+        self.arrivals.wait(&self.database).await;
+    }
+}
+
+/// Moves a group past its leased message. False if the lease is lost.
+async fn advance(
+    connection: &mut Connection,
+    receipt: &Receipt,
+    now: Timestamp,
+) -> Result<bool, DatabaseError> {
+    let advanced: Option<i64> = sqlx::query_scalar(statements::ADVANCE)
+        .bind(to_millis(now))
+        .bind(receipt.key.as_str())
+        .bind(receipt.token.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(next) = advanced else { return Ok(false) };
+    sqlx::query(statements::REMOVE).bind(receipt.key.as_str()).bind(next - 1).execute(connection).await?;
+    Ok(true)
 }
 
 impl From<DatabaseError> for QueueError {
@@ -302,6 +419,11 @@ impl From<sqlx::Error> for QueueError {
     fn from(error: sqlx::Error) -> Self {
         DatabaseError::from(error).into()
     }
+}
+
+fn body_of(event: &LeadEvent) -> Result<String, DatabaseError> {
+    let not_json = |_| DatabaseError::Corrupt { what: "event", why: "it is not JSON".into() };
+    serde_json::to_string(event).map_err(not_json)
 }
 
 fn held(ours: bool) -> Result<(), QueueError> {

@@ -28,7 +28,7 @@ pub use self::redis::{RedisOptions, RedisQueue, RedisUrlError};
 #[cfg(feature = "spool")]
 pub use self::spool::{Abandoned, Park, Spool, SpoolError};
 pub use attempt::attempt;
-pub use message::{Depth, Message, Pause, QueueError, Receipt, Restored, Sent};
+pub use message::{Depth, Message, Pause, QueueError, Receipt, Removed, Restored, Sent};
 pub use settings::{Backend, RedisSettings, Settings, SqsSettings};
 pub use settlement::{MAX_ATTEMPTS, MAX_LOSSES, MAX_STORAGE_FAILURES, Settlement, backoff, settle_failed};
 #[cfg(all(feature = "sqs", feature = "database"))]

@@ -1,5 +1,7 @@
 //! Messages, their leases, and the types that queue operations return.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,6 +29,24 @@ pub struct Message {
     pub redriven: bool,
     /// The lease, for settling the message.
     pub receipt: Receipt,
+    /// Whether the handler has removed the message from its queue itself, together with its last write.
+    pub removed: Removed,
+}
+
+/// A mark on a message, shared by its clones.
+#[derive(Clone, Debug, Default)]
+pub struct Removed(Arc<AtomicBool>);
+
+impl Removed {
+    /// Sets the mark.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl std::fmt::Debug for Message {

@@ -1,14 +1,13 @@
-use database::Connection;
+use database::{Cell, Connection, Rows};
 use grounding::{Contract, FactSheet, ReasonCode, Verdict};
 use jiff::Timestamp;
 use lead::{DeliveryId, LeadId};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 
-use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json, without_nul};
-use crate::{Result, Store, erased};
+use crate::{Result, Store};
 
 /// One judgement: the input, the analyst's answer, and the verdict of the grounding contract. Sufficient to
 /// repeat the check of the answer, byte for byte.
@@ -105,90 +104,90 @@ pub struct RejectedAnswer {
     pub cost_microusd: i64,
 }
 
-fn analysis_id(delivery: &DeliveryId, round: i64) -> String {
+/// The id of the judgement of a delivery in a round.
+pub(crate) fn analysis_id(delivery: &DeliveryId, round: i64) -> String {
     format!("{delivery}:{round}")
 }
 
-impl Store {
-    /// Saves a judgement, puts it in force, and returns the saved one: the first judgement of a round is
-    /// final.
-    ///
-    /// `first` is the answer before a correction, if the contract rejected it; the audit trail then names the
-    /// rejection. `analysis` holds the cost of both answers.
-    pub async fn save_analysis(
-        &self,
-        analysis: AnalysisRecord,
-        first: Option<&RejectedAnswer>,
-    ) -> Result<AnalysisRecord> {
-        let now = self.now_millis();
-        let mut transaction = self.begin_on(&analysis.lead_id).await?;
-        if erased::is_work_erased(&mut transaction, &analysis.lead_id, &analysis.delivery_id).await? {
-            return Ok(analysis);
-        }
-        let before = AnalysisRecord::load(&mut transaction, &analysis.delivery_id, analysis.round).await?;
-        if let Some(kept) = before {
-            return Ok(kept);
-        }
-        sqlx::query(
+impl AnalysisRecord {
+    /// Rows to [`insert`](Self::insert).
+    pub(crate) fn rows() -> Rows<19> {
+        Rows::new([
+            "analysis_id",
+            "lead_id",
+            "delivery_id",
+            "round",
+            "facts",
+            "contract",
+            "icp_version",
+            "provider",
+            "model",
+            "prompt_version",
+            "raw_answer",
+            "verdict",
+            "fallback",
+            "fallback_reason",
+            "input_tokens",
+            "output_tokens",
+            "cost_microusd",
+            "latency_ms",
+            "created_at",
+        ])
+    }
+
+    pub(crate) fn row(&self) -> [Cell; 19] {
+        [
+            self.analysis_id().into(),
+            self.lead_id.as_str().into(),
+            self.delivery_id.as_str().into(),
+            self.round.into(),
+            to_json(&self.facts).into(),
+            to_json(&self.contract).into(),
+            self.icp_version.as_str().into(),
+            self.provider.as_str().into(),
+            self.model.as_str().into(),
+            self.prompt_version.clone().into(),
+            without_nul(&self.raw_answer).into(),
+            to_json(&self.verdict).into(),
+            i64::from(self.fallback).into(),
+            self.fallback_reason.clone().into(),
+            self.input_tokens.into(),
+            self.output_tokens.into(),
+            self.cost_microusd.into(),
+            self.latency_ms.into(),
+            database::to_millis(self.created_at).into(),
+        ]
+    }
+
+    pub(crate) async fn insert(connection: &mut Connection, rows: Rows<19>) -> Result<()> {
+        rows.execute(
+            connection,
             "INSERT INTO analysis (analysis_id, lead_id, delivery_id, round, facts, contract, icp_version, provider, \
-             model, raw_answer, verdict, fallback, input_tokens, output_tokens, cost_microusd, latency_ms, created_at, \
-             prompt_version, fallback_reason) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+             model, prompt_version, raw_answer, verdict, fallback, fallback_reason, input_tokens, output_tokens, \
+             cost_microusd, latency_ms, created_at) SELECT * FROM given",
         )
-        .bind(analysis.analysis_id())
-        .bind(analysis.lead_id.as_str())
-        .bind(analysis.delivery_id.as_str())
-        .bind(analysis.round)
-        .bind(to_json(&analysis.facts))
-        .bind(to_json(&analysis.contract))
-        .bind(&analysis.icp_version)
-        .bind(&analysis.provider)
-        .bind(&analysis.model)
-        .bind(without_nul(&analysis.raw_answer))
-        .bind(to_json(&analysis.verdict))
-        .bind(i64::from(analysis.fallback))
-        .bind(analysis.input_tokens)
-        .bind(analysis.output_tokens)
-        .bind(analysis.cost_microusd)
-        .bind(analysis.latency_ms)
-        .bind(database::to_millis(analysis.created_at))
-        .bind(&analysis.prompt_version)
-        .bind(&analysis.fallback_reason)
-        .execute(&mut *transaction)
         .await?;
-        let verdict = &analysis.verdict;
-        sqlx::query(
-            "UPDATE lead SET analysis_id = $3, fit_score = $4, fit = $5, intent = $6, decision = $7, \
-             grounding = $8, fallback = $9, updated_at = $10 WHERE lead_id = $1 AND delivery_id = $2",
-        )
-        .bind(analysis.lead_id.as_str())
-        .bind(analysis.delivery_id.as_str())
-        .bind(analysis.analysis_id())
-        .bind(verdict.fit_score.get())
-        .bind(verdict.fit.as_str())
-        .bind(verdict.intent.as_str())
-        .bind(verdict.decision.as_str())
-        .bind(verdict.status.as_str())
-        .bind(i64::from(analysis.fallback))
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
+        Ok(())
+    }
+
+    /// The detail of the audit event.
+    pub(crate) fn audited(&self, first: Option<&RejectedAnswer>) -> Value {
+        let verdict = &self.verdict;
         let mut detail = json!({
-            "round": analysis.round, "provider": analysis.provider, "model": analysis.model,
-            "prompt_version": analysis.prompt_version, "fallback": analysis.fallback,
-            "fallback_reason": analysis.fallback_reason, "grounding": verdict.status, "fit_score": verdict.fit_score,
+            "round": self.round, "provider": self.provider, "model": self.model,
+            "prompt_version": self.prompt_version, "fallback": self.fallback,
+            "fallback_reason": self.fallback_reason, "grounding": verdict.status, "fit_score": verdict.fit_score,
             "fit": verdict.fit, "intent": verdict.intent, "decision": verdict.decision,
             "reasons": verdict.reasons.iter().map(|breach| breach.code).collect::<Vec<_>>(),
         });
         if let Some(first) = first {
             detail["rejected_first"] = json!(first);
         }
-        let delivery = Some(&analysis.delivery_id);
-        audit::append(&mut transaction, &analysis.lead_id, delivery, now, AuditKind::Judged, &detail).await?;
-        transaction.commit().await?;
-        Ok(analysis)
+        detail
     }
+}
 
+impl Store {
     /// The judgement in force for a lead; none if there is none yet.
     pub async fn analysis_in_force(&self, lead: &LeadId) -> Result<Option<AnalysisRecord>> {
         let query = sqlx::query(

@@ -1,7 +1,7 @@
 use crm::Known;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The result of reading the CRM before a judgement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,24 @@ pub struct CrmRead {
 }
 
 impl CrmRead {
+    /// The detail of the audit event; none if the CRM was not asked.
+    pub(crate) fn audited(&self) -> Option<Value> {
+        match &self.facts {
+            CrmFacts::Known(known) => {
+                let mut detail = json!({
+                    "lead": known.lead.is_some(), "contact": known.contact.is_some(),
+                    "account": known.account.is_some(), "open_opportunities": known.open_opportunities.len(),
+                });
+                if known.account_unread {
+                    detail["account_unread"] = json!(true);
+                }
+                Some(detail)
+            }
+            CrmFacts::Unreadable(code) => Some(json!({ "unreadable": code })),
+            CrmFacts::NotAsked => None,
+        }
+    }
+
     /// Whether the CRM is the source of a fact below `salesforce.*`.
     pub fn states(&self, name: &str) -> bool {
         matches!(&self.facts, CrmFacts::Known(known) if known.facts().contains_key(name))

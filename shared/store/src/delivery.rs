@@ -6,6 +6,7 @@
 //! the steps of the work on it.
 
 mod accept;
+mod accept_many;
 mod begin;
 mod dead_letter;
 mod finish;
@@ -13,7 +14,6 @@ mod pending;
 mod reopen;
 mod repeat;
 mod restore;
-mod results;
 mod retry;
 mod review;
 mod rows;
@@ -22,9 +22,11 @@ mod transitions;
 mod unenriched;
 
 pub use accept::Accept;
+pub use accept_many::Notes;
 pub use begin::Begun;
 pub use finish::Finish;
 pub use review::{ReviewDecision, Reviewed, Verdict};
 pub(crate) use rows::state_of;
-pub(crate) use transitions::supersede;
+pub(crate) use transitions::{close, close_all};
+pub(crate) use unenriched::schedule as schedule_enrichment;
 pub use unenriched::{MAX_ENRICH_TRIES, Unenriched};

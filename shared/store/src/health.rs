@@ -1,6 +1,8 @@
+use std::collections::{BTreeSet, HashMap};
+
 use async_trait::async_trait;
 use breaker::{Health, HealthChange, HealthRecord, Open, OpenCause};
-use database::to_millis;
+use database::{Rows, to_millis};
 use lead::{Dependency, Failure};
 use sqlx::any::AnyRow;
 
@@ -8,13 +10,10 @@ use crate::codec::Columns as _;
 use crate::state::BreakerState;
 use crate::{Result, Store};
 
-const SELECT: &str = "SELECT state, failures, reason, cause, opened_at, retry_at, recovered_at, failed_caller FROM dependency_health WHERE dependency = $1";
-
 #[async_trait]
 impl Health for Store {
     async fn load(&self, dependency: &Dependency) -> Result<HealthRecord, Failure> {
-        let row = self.row(sqlx::query(SELECT).bind(dependency.as_str())).await?;
-        Ok(row.as_ref().map(read).transpose()?.unwrap_or_default())
+        Ok(self.health_of(std::slice::from_ref(dependency)).await?.pop().unwrap_or_default())
     }
 
     async fn update(&self, dependency: &Dependency, change: &mut HealthChange<'_>) -> Result<(), Failure> {
@@ -23,6 +22,28 @@ impl Health for Store {
 }
 
 impl Store {
+    /// The record of each system, in their order.
+    pub(crate) async fn health_of(&self, dependencies: &[Dependency]) -> Result<Vec<HealthRecord>> {
+        let mut rows = Rows::new(["dependency"]);
+        for dependency in dependencies.iter().map(Dependency::as_str).collect::<BTreeSet<_>>() {
+            rows.push([dependency.into()]);
+        }
+        let mut connection = self.database.pool().acquire().await?;
+        let found = rows
+            .fetch_all(
+                &mut connection,
+                "SELECT h.dependency, h.state, h.failures, h.reason, h.cause, h.opened_at, h.retry_at, h.recovered_at, \
+                 h.failed_caller FROM given JOIN dependency_health h ON h.dependency = given.dependency",
+            )
+            .await?;
+        let mut records = HashMap::new();
+        for row in &found {
+            records.insert(row.text("dependency")?, read(row)?);
+        }
+        let record = |dependency: &Dependency| records.get(dependency.as_str()).cloned().unwrap_or_default();
+        Ok(dependencies.iter().map(record).collect())
+    }
+
     /// The dependencies with an open circuit breaker, half-open ones included.
     pub async fn open_breakers(&self) -> Result<Vec<Dependency>> {
         let open: Vec<String> = sqlx::query_scalar(

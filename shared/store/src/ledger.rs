@@ -1,12 +1,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use async_trait::async_trait;
-use crm::{
-    ActionId, ActionState, Authority, BegunPlan, Effect, FieldChange, Ledger, LedgerState, Omission, Outcome,
-    Plan,
-};
-use database::from_millis;
+use crm::{ActionId, ActionState, Effect, FieldChange, LedgerState, Omission, Outcome, Plan};
+use database::{Connection, Rows};
 use jiff::Timestamp;
 use lead::{DeliveryId, Failure, LeadId};
 use serde::Serialize;
@@ -14,8 +10,7 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, parsed, to_json};
-use crate::delivery::supersede;
-use crate::{Result, Store, erased};
+use crate::{Result, Store};
 
 /// One effect on the CRM, as recorded in the ledger.
 #[derive(Clone, Debug, Serialize)]
@@ -49,98 +44,29 @@ pub struct ActionRecord {
     pub updated_at: Timestamp,
 }
 
-#[async_trait]
-impl Ledger for Store {
-    async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure> {
-        Ok(self.begin_actions(provider, plan, authority).await?)
-    }
-
-    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
-        Ok(self.note_changes(changes).await?)
-    }
-
-    async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
-        Ok(self.finish_actions(outcomes).await?)
-    }
-
-    async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
+impl Store {
+    /// The record that earlier plans wrote for a lead in one CRM.
+    pub(crate) async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>> {
         let query = sqlx::query(
             "SELECT record_id FROM crm_action WHERE lead_id = $1 AND provider = $2 AND state = 'done' \
              AND kind IN ('upsert_lead', 'create_lead') ORDER BY created_at DESC, position DESC LIMIT 1",
         );
         let row = self.row(query.bind(lead.as_str()).bind(provider)).await?;
-        Ok(row.map_or(Ok(None), |row| row.optional_text("record_id"))?)
+        row.map_or(Ok(None), |row| row.optional_text("record_id"))
     }
 
-    async fn record_outage(&self, lead: &LeadId) -> Result<(), Failure> {
-        Ok(self.note_crm_failure(lead).await?)
-    }
-
-    async fn last_outage(&self, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
+    /// The last failure of the CRM itself for a lead.
+    pub(crate) async fn last_crm_failure(&self, lead: &LeadId) -> Result<Option<Timestamp>> {
         let query = sqlx::query(
             "SELECT d.crm_failed_at FROM lead l JOIN delivery d ON d.delivery_id = l.delivery_id \
              WHERE l.lead_id = $1",
         );
         let row = self.row(query.bind(lead.as_str())).await?;
-        Ok(row.map_or(Ok(None), |row| row.optional_time("crm_failed_at"))?)
-    }
-}
-
-impl Store {
-    async fn begin_actions(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan> {
-        let now = self.now_millis();
-        let mut states = Vec::with_capacity(plan.actions.len());
-        let mut transaction = self.begin_on(&plan.lead_id).await?;
-        let query = sqlx::query_scalar("SELECT since FROM crm_hold WHERE provider = $1");
-        let hold: Option<i64> = query.bind(provider).fetch_optional(&mut *transaction).await?;
-        if hold.is_some_and(|since| !authority.overrides_hold(from_millis(since))) {
-            return Ok(BegunPlan::Held);
-        }
-        if erased::is_work_erased(&mut transaction, &plan.lead_id, &plan.delivery_id).await? {
-            return Ok(BegunPlan::Erased);
-        }
-        // A finished delivery may still have actions: a change of its lead's owner.
-        let query = sqlx::query(
-            "SELECT d.revision FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
-             WHERE d.delivery_id = $1 AND d.state IN ('open', 'superseded') AND l.delivery_id <> d.delivery_id",
-        );
-        let superseded = query.bind(plan.delivery_id.as_str()).fetch_optional(&mut *transaction).await?;
-        if let Some(row) = superseded {
-            let revision = row.number("revision")?;
-            supersede(&mut transaction, &plan.lead_id, &plan.delivery_id, revision, now).await?;
-            transaction.commit().await?;
-            return Ok(BegunPlan::Superseded);
-        }
-        for planned in &plan.actions {
-            let query = sqlx::query(
-                "SELECT state, record_id, created, left_out FROM crm_action WHERE action_id = $1",
-            );
-            let before = query.bind(planned.action_id.as_str()).fetch_optional(&mut *transaction).await?;
-            states.push(before.as_ref().map_or(Ok(LedgerState::New), ledger_state_of)?);
-            sqlx::query(
-                "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, state, \
-                 attempts, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 1, $8, $8) \
-                 ON CONFLICT (action_id) DO UPDATE SET delivery_id = excluded.delivery_id, \
-                 position = excluded.position, provider = excluded.provider, parameters = excluded.parameters, \
-                 state = 'pending', failure = NULL, attempts = crm_action.attempts + 1, updated_at = excluded.updated_at \
-                 WHERE crm_action.state <> 'done'",
-            )
-            .bind(planned.action_id.as_str())
-            .bind(plan.lead_id.as_str())
-            .bind(plan.delivery_id.as_str())
-            .bind(i64::from(planned.position))
-            .bind(provider)
-            .bind(planned.action.kind())
-            .bind(to_json(&planned.action.fields()))
-            .bind(now)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(BegunPlan::States(states))
+        row.map_or(Ok(None), |row| row.optional_time("crm_failed_at"))
     }
 
-    async fn note_crm_failure(&self, lead: &LeadId) -> Result<()> {
+    /// Records a failure of the CRM itself for a lead.
+    pub(crate) async fn note_crm_failure(&self, lead: &LeadId) -> Result<()> {
         let query = sqlx::query(
             "UPDATE delivery SET crm_failed_at = $2 WHERE state = 'open' \
              AND delivery_id = (SELECT delivery_id FROM lead WHERE lead_id = $1)",
@@ -149,7 +75,7 @@ impl Store {
         Ok(())
     }
 
-    async fn note_changes(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<()> {
+    pub(crate) async fn note_changes(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<()> {
         let mut transaction = self.database.begin().await?;
         for (action, changes) in changes {
             let query =
@@ -159,25 +85,9 @@ impl Store {
         transaction.commit().await
     }
 
-    async fn finish_actions(&self, outcomes: &[(ActionId, Outcome)]) -> Result<()> {
-        let now = self.now_millis();
+    pub(crate) async fn finish_actions(&self, outcomes: &[(ActionId, Outcome)]) -> Result<()> {
         let mut transaction = self.database.begin().await?;
-        for (action, outcome) in outcomes {
-            let effect = outcome.effect();
-            sqlx::query(
-                "UPDATE crm_action SET state = $2, record_id = $3, created = $4, failure = $5, updated_at = $6, \
-                 left_out = $7 WHERE action_id = $1 AND state <> 'done'",
-            )
-            .bind(action.as_str())
-            .bind(outcome.state().as_str())
-            .bind(effect.map(|effect| effect.record_id.clone()))
-            .bind(effect.map(|effect| i64::from(effect.created)))
-            .bind(outcome.failure().map(to_json))
-            .bind(now)
-            .bind(effect.filter(|effect| !effect.left_out.is_empty()).map(|effect| to_json(&effect.left_out)))
-            .execute(&mut *transaction)
-            .await?;
-        }
+        finish(&mut transaction, outcomes, self.now_millis()).await?;
         transaction.commit().await
     }
 
@@ -245,11 +155,43 @@ impl Store {
     }
 }
 
+/// Saves the outcomes of actions inside the caller's transaction. What is done stays done.
+pub(crate) async fn finish(
+    connection: &mut Connection,
+    outcomes: impl IntoIterator<Item = &(ActionId, Outcome)>,
+    now: i64,
+) -> Result<()> {
+    let mut rows = Rows::new(["action_id", "state", "record_id", "created", "failure", "now", "left_out"]);
+    for (action, outcome) in outcomes {
+        let effect = outcome.effect();
+        rows.push([
+            action.as_str().into(),
+            outcome.state().as_str().into(),
+            effect.map(|effect| effect.record_id.clone()).into(),
+            effect.map(|effect| i64::from(effect.created)).into(),
+            outcome.failure().map(to_json).into(),
+            now.into(),
+            effect
+                .filter(|effect| !effect.left_out.is_empty())
+                .map(|effect| to_json(&effect.left_out))
+                .into(),
+        ]);
+    }
+    rows.execute(
+        connection,
+        "UPDATE crm_action SET state = given.state, record_id = given.record_id, created = given.created, \
+         failure = given.failure, updated_at = given.now, left_out = given.left_out \
+         FROM given WHERE crm_action.action_id = given.action_id AND crm_action.state <> 'done'",
+    )
+    .await?;
+    Ok(())
+}
+
 fn state_of(row: &AnyRow) -> Result<ActionState> {
     row.word("state", ActionState::parse)
 }
 
-fn ledger_state_of(row: &AnyRow) -> Result<LedgerState> {
+pub(crate) fn ledger_state_of(row: &AnyRow) -> Result<LedgerState> {
     parsed("state", LedgerState::of_row(state_of(row)?, effect_of(row)?))
 }
 

@@ -37,6 +37,7 @@ mod person;
 mod quarantine;
 mod spending;
 mod state;
+mod steps;
 mod stored;
 mod suppression;
 mod work;
@@ -51,7 +52,9 @@ pub use crm_facts::{CrmFacts, CrmRead};
 pub use crm_hold::CrmHold;
 pub use cursor::Cursor;
 pub use dead_letters::{DeadLetter, DeadLetterBody};
-pub use delivery::{Accept, Begun, Finish, MAX_ENRICH_TRIES, ReviewDecision, Reviewed, Unenriched, Verdict};
+pub use delivery::{
+    Accept, Begun, Finish, MAX_ENRICH_TRIES, Notes, ReviewDecision, Reviewed, Unenriched, Verdict,
+};
 pub use erasure::{ByHand, Erasure, Found, LEAD_ROWS};
 pub use leads::{Awaits, DeliveryRecord, LeadFilter, LeadRecord};
 pub use ledger::ActionRecord;
@@ -59,15 +62,16 @@ pub use left_out::EffectOmissions;
 pub use limits::SharedLimits;
 pub use quarantine::{QuarantineItem, Quarantined};
 pub use state::DeliveryState;
+pub use steps::{Acknowledge, Acknowledgement, Change, NotSaved, Steps, WorkLedger};
 pub use stored::{Basis, Scope, Spent, StoredAnalyses, StoredAnalysis};
 pub use suppression::{Removal, Suppressed, Suppression, SuppressionKind};
-pub use work::Work;
+pub use work::{KnownRows, Work};
 pub use written::WrittenAction;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::{Connection, Database, DatabaseError, WriteTransaction};
+use database::{Backend, Connection, Database, DatabaseError, WriteTransaction};
 use lead::{Clock, LeadId};
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
@@ -136,9 +140,12 @@ impl Store {
     }
 }
 
-/// Locks the row of a lead until the transaction ends.
+/// Locks the row of a lead until the transaction ends. On SQLite, a writing transaction excludes all others
+/// anyway.
 async fn lock_lead(connection: &mut Connection, lead: &LeadId) -> Result<()> {
-    let query = sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1");
-    query.bind(lead.as_str()).execute(connection).await?;
+    if connection.backend() == Backend::Postgres {
+        let query = sqlx::query("SELECT 1 FROM lead WHERE lead_id = $1 FOR UPDATE");
+        query.bind(lead.as_str()).execute(connection).await?;
+    }
     Ok(())
 }

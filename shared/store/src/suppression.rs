@@ -1,10 +1,12 @@
-use database::Connection;
+use std::collections::{BTreeSet, HashMap};
+
+use database::{Connection, Rows};
 use jiff::Timestamp;
 use lead::EmailAddress;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 
-use crate::codec::{Columns as _, parsed, without_nul};
+use crate::codec::{Columns as _, without_nul};
 use crate::person::{Person, ascii_domain, unicode_domain};
 use crate::{Cursor, Result, Store};
 
@@ -206,14 +208,25 @@ pub(crate) async fn suppressed_in(
     connection: &mut Connection,
     email: &EmailAddress,
 ) -> Result<Option<SuppressionKind>> {
-    for entry in entries_for(email) {
-        let query = sqlx::query_scalar("SELECT kind FROM suppression WHERE entry = $1");
-        let kind: Option<String> = query.bind(entry).fetch_optional(&mut *connection).await?;
-        if let Some(kind) = kind {
-            return parsed("kind", SuppressionKind::parse(&kind)).map(Some);
-        }
+    Ok(suppressed_all(connection, std::slice::from_ref(email)).await?.pop().flatten())
+}
+
+/// The kind of entry that matches each address, in their order.
+pub(crate) async fn suppressed_all(
+    connection: &mut Connection,
+    emails: &[EmailAddress],
+) -> Result<Vec<Option<SuppressionKind>>> {
+    let entries: Vec<_> = emails.iter().map(entries_for).collect();
+    let mut rows = Rows::new(["entry"]);
+    for entry in entries.iter().flatten().collect::<BTreeSet<_>>() {
+        rows.push([entry.as_str().into()]);
     }
-    Ok(None)
+    let statement = "SELECT s.entry, s.kind FROM given JOIN suppression s ON s.entry = given.entry";
+    let mut kinds = HashMap::new();
+    for row in rows.fetch_all(connection, statement).await? {
+        kinds.insert(row.text("entry")?, row.word("kind", SuppressionKind::parse)?);
+    }
+    Ok(entries.iter().map(|entries| entries.iter().find_map(|entry| kinds.get(entry).copied())).collect())
 }
 
 /// Every entry that would suppress an address: its hashes, and its domain and parent domains, in A-labels

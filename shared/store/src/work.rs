@@ -1,11 +1,14 @@
-use enrichment::Enrichment;
+use std::sync::Arc;
+
+use crm::{ActionId, Outcome};
+use enrichment::{Enrichment, EnrichmentStatus};
 use jiff::Timestamp;
 use lead::{DeliveryId, Lead, LeadId};
 use sqlx::any::AnyRow;
 
 use crate::codec::Columns as _;
 use crate::state::EnrichmentRetry;
-use crate::{AnalysisRecord, Attempts, CrmFacts, Result};
+use crate::{AnalysisRecord, Attempts, Change, CrmFacts, Result};
 
 /// A delivery being worked on, with the results of earlier attempts.
 #[derive(Debug)]
@@ -30,19 +33,51 @@ pub struct Work {
     /// CRM was put on hold since.
     pub promoted_at: Option<Timestamp>,
     /// This round's analysis, once it has run.
-    pub analysis: Option<AnalysisRecord>,
+    pub analysis: Option<Arc<AnalysisRecord>>,
     /// How often work on the delivery has failed, by stage.
     pub attempts: Attempts,
+    /// The rows of other kinds that the lead may have.
+    pub known: KnownRows,
+    /// The results of steps that are not saved yet.
+    pub(crate) unsaved: Vec<Arc<Change>>,
+    /// The outcomes of actions that are not saved yet.
+    pub(crate) outcomes: Vec<(ActionId, Outcome)>,
 }
 
-/// A `SELECT` of the columns that [`Work::read`] needs, and of the state of the delivery and of its lead.
+/// The kinds of rows that a lead may have. A kind that it had not when the work began needs no reading: most
+/// leads are new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownRows {
+    /// An assignment.
+    pub assignment: bool,
+    /// Actions in the ledger.
+    pub actions: bool,
+    /// Other leads with the same address.
+    pub same_address: bool,
+}
+
+impl KnownRows {
+    /// Any of them.
+    pub const ANY: Self = Self { assignment: true, actions: true, same_address: true };
+}
+
+/// The columns that [`Work::read`] needs, and those that tell the state of the delivery and of its lead.
+macro_rules! work_columns {
+    () => {
+        "d.lead_id, d.delivery_id, d.state, d.content_hash, d.revision, d.round, d.enrichment, d.enrichment_retry, \
+         d.crm_facts, d.promoted_at, d.crm_read_attempts, d.analysis_attempts, d.crm_write_attempts, \
+         d.storage_attempts, d.other_attempts, l.delivery_id AS newest, l.failure"
+    };
+}
+pub(crate) use work_columns;
+
+/// A `SELECT` of those columns and of the content.
 macro_rules! select_work {
     ($condition:literal) => {
         concat!(
-            "SELECT d.lead_id, d.delivery_id, d.state, d.content, d.content_hash, d.revision, d.round, d.enrichment, \
-             d.enrichment_retry, d.crm_facts, d.promoted_at, d.crm_read_attempts, d.analysis_attempts, \
-             d.crm_write_attempts, d.storage_attempts, d.other_attempts, l.delivery_id AS newest, l.failure \
-             FROM delivery d JOIN lead l ON l.lead_id = d.lead_id WHERE ",
+            "SELECT d.content, ",
+            $crate::work::work_columns!(),
+            " FROM delivery d JOIN lead l ON l.lead_id = d.lead_id WHERE ",
             $condition
         )
     };
@@ -66,6 +101,29 @@ impl Work {
             promoted_at: row.optional_time("promoted_at")?,
             analysis: None,
             attempts: Attempts::read(row)?,
+            known: KnownRows::ANY,
+            unsaved: Vec::new(),
+            outcomes: Vec::new(),
         })
+    }
+}
+
+impl Work {
+    /// Everything is saved.
+    pub(crate) fn saved(&mut self) {
+        self.unsaved.clear();
+        self.outcomes.clear();
+    }
+
+    /// Whether anything is not.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        !(self.unsaved.is_empty() && self.outcomes.is_empty())
+    }
+
+    /// Whether a provider may have failed to answer, so that enrichment is requested again after the end.
+    pub(crate) fn may_lack_enrichment(&self) -> bool {
+        let enrichment = self.enrichment.as_ref();
+        self.retry_enrichment
+            || enrichment.is_none_or(|result| result.status == EnrichmentStatus::Unavailable)
     }
 }

@@ -5,7 +5,7 @@ use lead::{Failure, FailureClass};
 use super::{Guard, NotExecuted, PlanOutcome, timeout_failure};
 use crate::circuit_breaker::CrmPermit;
 use crate::progress::Progress;
-use crate::{Authority, Effect, Followed, Outcome, Plan, PlannedAction};
+use crate::{Authority, Effect, Followed, Ledger, Outcome, Plan, PlannedAction};
 
 /// The component that failed while a plan was prepared. Only CRM failures count towards the circuit breaker.
 enum PrepareFailure {
@@ -19,18 +19,19 @@ impl Guard {
     /// The outer error is the ledger's, the inner failure the CRM's.
     pub(super) async fn run(
         &self,
+        ledger: &dyn Ledger,
         plan: &Plan,
         authority: Authority,
         permit: CrmPermit,
         sent: &mut u32,
     ) -> Result<Result<PlanOutcome, Failure>, NotExecuted> {
-        let states = self.begin(plan, authority).await?;
+        let states = self.begin(ledger, plan, authority).await?;
         let mut progress = Progress::new(plan, states);
         let prepared = async {
-            let followed = self.follow(plan, &progress).await?;
+            let followed = self.follow(ledger, plan, &progress).await?;
             self.resolve_unknown(plan, &mut progress).await.map_err(PrepareFailure::Crm)?;
             if self.settings.keep_old_values {
-                self.keep_old_values(plan, &progress).await?;
+                self.keep_old_values(ledger, plan, &progress).await?;
             }
             Ok(followed)
         };
@@ -38,7 +39,7 @@ impl Guard {
             Ok(followed) => followed,
             Err(failure) => {
                 progress.skip_remaining();
-                let finished = self.ledger.finish(&progress.outcomes()).await;
+                let finished = ledger.finish(&progress.outcomes()).await;
                 return match failure {
                     PrepareFailure::Crm(failure) => Ok(finished.map(|()| Err(failure))?),
                     PrepareFailure::Ledger(failure) => Err(failure.into()),
@@ -65,16 +66,21 @@ impl Guard {
             self.report(plan, planned, label(outcome), outcome.failure());
             self.report_omissions(plan, outcome);
         }
-        self.ledger.finish(&progress.outcomes()).await?;
+        ledger.finish(&progress.outcomes()).await?;
         Ok(progress.into_result(self.provider()).map(|outcome| PlanOutcome { followed, ..outcome }))
     }
 
     /// Finds the record that earlier plans wrote for the lead, if it has been merged into another one since.
-    async fn follow(&self, plan: &Plan, progress: &Progress<'_>) -> Result<Option<Followed>, PrepareFailure> {
+    async fn follow(
+        &self,
+        ledger: &dyn Ledger,
+        plan: &Plan,
+        progress: &Progress<'_>,
+    ) -> Result<Option<Followed>, PrepareFailure> {
         if progress.remaining().is_empty() {
             return Ok(None);
         }
-        let written = self.ledger.written_record(self.provider(), &plan.lead_id).await;
+        let written = ledger.written_record(self.provider(), &plan.lead_id).await;
         let Some(record_id) = written.map_err(PrepareFailure::Ledger)? else { return Ok(None) };
         let followed = self.executor.follow(&plan.lead_id, &record_id);
         let followed = self.with_timeout(followed).await.map_err(PrepareFailure::Crm)?;
@@ -105,7 +111,12 @@ impl Guard {
 
     /// Stores the values that the new actions are about to overwrite. An action with an unknown outcome is
     /// skipped: an earlier attempt has stored its values, and the present ones may be its own writes.
-    async fn keep_old_values(&self, plan: &Plan, progress: &Progress<'_>) -> Result<(), PrepareFailure> {
+    async fn keep_old_values(
+        &self,
+        ledger: &dyn Ledger,
+        plan: &Plan,
+        progress: &Progress<'_>,
+    ) -> Result<(), PrepareFailure> {
         let new_actions = progress.new_actions();
         if new_actions.is_empty() {
             return Ok(());
@@ -116,10 +127,7 @@ impl Guard {
             let its = changes.iter().filter(|change| change.position == planned.position);
             (planned.action_id.clone(), its.cloned().collect())
         };
-        self.ledger
-            .note(&new_actions.iter().map(of).collect::<Vec<_>>())
-            .await
-            .map_err(PrepareFailure::Ledger)
+        ledger.note(&new_actions.iter().map(of).collect::<Vec<_>>()).await.map_err(PrepareFailure::Ledger)
     }
 
     async fn execute(&self, plan: &Plan, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {

@@ -28,7 +28,7 @@ on_breach = "reassign"
 /// A pipeline whose rule gives every lead ten minutes, and then another owner.
 pub(crate) fn team(fixture: &Fixture) -> Pipeline {
     let pipeline = fixture.pipeline(Arc::clone(&fixture.ai) as Arc<dyn Analyst>);
-    Pipeline { routing: Routing::parse(TEAM).unwrap(), ..pipeline }
+    Pipeline { routing: Arc::new(Routing::parse(TEAM).unwrap()), ..pipeline }
 }
 
 #[on_both]

@@ -137,7 +137,7 @@ async fn limited(
     let scripted = Arc::new(ScriptedCrm { crm, answers, queries, owners, restores, held_during_owners });
     pipeline.guard = Guard::new(
         Arc::clone(&scripted) as Arc<dyn Executor>,
-        Arc::new(pipeline.store.clone()),
+        Arc::new(pipeline.steps.clone()),
         Arc::new(pipeline.store.clone()),
         Arc::new(SharedLimits::new(pipeline.store.clone(), limits)),
         clock,

@@ -10,7 +10,7 @@ use on_both::on_both;
 use pipeline::{Alternative, Basis, Evaluated, NotEvaluated, Pipeline, Problem, Route, verify};
 use queue::LeadHandler as _;
 use serde_json::{Value, json};
-use store::{Scope, StoredAnalysis, Suppressed};
+use store::{Scope, Steps, StoredAnalysis, Suppressed};
 
 use crate::support::{Fixture, Reply, hot, message};
 
@@ -49,7 +49,7 @@ async fn stored(fixture: &Fixture, scope: Scope) -> Vec<StoredAnalysis> {
 async fn evaluated(fixture: &Fixture, alternative: &Alternative) -> Vec<Result<Evaluated, NotEvaluated>> {
     let mut all = Vec::new();
     for stored in stored(fixture, Scope::InForce).await {
-        all.push(alternative.evaluate(&fixture.store, stored).await);
+        all.push(alternative.evaluate(&Steps::new(fixture.store.clone()), stored).await);
     }
     all
 }

@@ -1,5 +1,6 @@
 //! Lead assignment and its effect on the CRM: turns, caps, response deadlines and reassignment.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crm::{CrmMode, Known, KnownContact, KnownLead, Object, OwnerStatus};
@@ -40,7 +41,7 @@ owner = "desk"
 
 pub(crate) async fn team(fixture: &Fixture, mode: CrmMode) -> (Pipeline, std::sync::Arc<ScriptedCrm>) {
     let (mut pipeline, crm) = pipeline(fixture, mode, []).await;
-    pipeline.routing = Routing::parse(TEAM).unwrap();
+    pipeline.routing = Arc::new(Routing::parse(TEAM).unwrap());
     (pipeline, crm)
 }
 
@@ -205,7 +206,7 @@ async fn overdue_lead_skips_inactive_owners(fixture: Fixture) {
             "[owners.cid]\nid = \"005CID\"\n[owners.dan]\nid = \"00GDAN\"\n[owners.desk]",
         )
         .replace("{ owner = \"bob\" }]", "{ owner = \"bob\" }, { owner = \"dan\" }, { owner = \"cid\" }]");
-    pipeline.routing = Routing::parse(&rules).unwrap();
+    pipeline.routing = Arc::new(Routing::parse(&rules).unwrap());
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN");

@@ -13,7 +13,7 @@ use database::Database;
 use database::testing::TestDatabase;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
 use grounding::FactSheet;
-use lead::{Failure, LeadEvent, LeadId, ManualClock, Stage};
+use lead::{Dependency, Failure, LeadEvent, LeadId, ManualClock, Stage};
 use pipeline::{Pipeline, Rejected};
 use queue::{LeadHandler as _, Message, Receipt, settle_failed};
 use serde_json::{Value, json};
@@ -184,6 +184,7 @@ pub(crate) fn raw_message(body: &str, attempt: u32) -> Message {
         losses: 0,
         sent_at: at(0),
         redriven: false,
+        removed: queue::Removed::default(),
         receipt: Receipt { key: "group-1".into(), token: "t".into() },
     }
 }
@@ -248,6 +249,11 @@ impl Analyst for FakeAnalyst {
 
     fn model(&self) -> &'static str {
         "fake-1"
+    }
+
+    /// It stands for an outside system, whose answers must not be lost.
+    fn dependencies(&self) -> Vec<Dependency> {
+        vec![Dependency::new("ai.fake")]
     }
 
     async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError> {

@@ -103,7 +103,7 @@ async fn escalation_reads_no_crm_facts_of_a_suppressed_person(fixture: Fixture) 
     let event = hot("ann", "CTO", 0);
     let (mut pipeline, crm) = pipeline(&fixture, CrmMode::Live, []).await;
     let rules = "version = \"1\"\n[owners.ann]\nid = \"005ANN\"\n[fallback]\nowner = \"ann\"\nrespond_within = \"10m\"\n";
-    pipeline.routing = Routing::parse(rules).unwrap();
+    pipeline.routing = Arc::new(Routing::parse(rules).unwrap());
     pipeline.handle(&message(&event, 1)).await.unwrap();
     crm.queries.lock().unwrap().clear();
     fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();

@@ -15,24 +15,45 @@ pub(super) const STORE: &str = "
     INSERT INTO queue_message (group_id, seq, message_id, body, sent_at) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (message_id) DO NOTHING";
 
+/// Reserves the next sequence number of each given group, as [`RESERVE_SEQ`] does for one.
+pub(super) const RESERVE_SEQS: &str = "
+    INSERT INTO queue_group (group_id, first_seq, next_seq, visible_at)
+    SELECT group_id, 1, 2, visible_at FROM given WHERE true
+    ON CONFLICT (group_id) DO UPDATE SET next_seq = queue_group.next_seq + 1
+    RETURNING group_id, next_seq - 1";
+
+/// Stores the given messages that the queue does not hold already, and returns their groups.
+pub(super) const STORE_ALL: &str = "
+    INSERT INTO queue_message (group_id, seq, message_id, body, sent_at)
+    SELECT group_id, seq, message_id, body, sent_at FROM given WHERE true
+    ON CONFLICT (message_id) DO NOTHING RETURNING group_id";
+
 /// Releases a sequence number that was reserved for a duplicate. The lock of [`RESERVE_SEQ`] is still held.
 pub(super) const RELEASE_SEQ: &str = "
     UPDATE queue_group SET next_seq = next_seq - 1 WHERE group_id = $1";
 
-/// Leases the groups that have been ready longest. The condition on `visible_at` appears twice because
-/// PostgreSQL selects before it locks: of two workers that selected the same group, the later one finds it
-/// leased. A group that still has a lease belonged to a worker that died.
+/// Leases the groups that have been ready longest. A group that still has a lease belonged to a worker that
+/// died.
 pub(super) const CLAIM: &str = "
     UPDATE queue_group
     SET visible_at = $1, lease = $2, losses = losses + CASE WHEN lease IS NULL THEN 0 ELSE 1 END
     WHERE group_id IN (SELECT group_id FROM queue_group WHERE visible_at <= $3 ORDER BY visible_at LIMIT $4)
-      AND visible_at <= $3
       AND NOT EXISTS (SELECT 1 FROM queue_pause)
     RETURNING group_id, first_seq, attempts, losses";
 
-/// Reads a message.
+/// [`CLAIM`], by workers that do not wait for each other: each skips the groups that another is leasing.
+pub(super) const CLAIM_ON_POSTGRES: &str = "
+    UPDATE queue_group
+    SET visible_at = $1, lease = $2, losses = losses + CASE WHEN lease IS NULL THEN 0 ELSE 1 END
+    WHERE group_id = ANY(ARRAY(SELECT group_id FROM queue_group WHERE visible_at <= $3
+                               ORDER BY visible_at LIMIT $4 FOR UPDATE SKIP LOCKED))
+      AND NOT EXISTS (SELECT 1 FROM queue_pause)
+    RETURNING group_id, first_seq, attempts, losses";
+
+/// Reads the given messages.
 pub(super) const READ: &str = "
-    SELECT message_id, body, sent_at FROM queue_message WHERE group_id = $1 AND seq = $2";
+    SELECT m.message_id, m.body, m.sent_at, m.group_id
+    FROM given JOIN queue_message m ON m.group_id = given.group_id AND m.seq = given.seq";
 
 /// Extends a lease.
 pub(super) const EXTEND: &str = "
@@ -45,19 +66,28 @@ pub(super) const RELEASE: &str = "
     UPDATE queue_group SET visible_at = $1, attempts = attempts + $2, losses = losses * $3, lease = NULL
     WHERE group_id = $4 AND lease = $5";
 
+/// Removes the groups with the given leases that have no message besides the leased one. No message can be
+/// sent to them before the transaction ends.
+pub(super) const REMOVE_LAST: &str = "
+    DELETE FROM queue_group
+    WHERE group_id IN (SELECT group_id FROM given) AND next_seq = first_seq + 1
+      AND EXISTS (SELECT 1 FROM given WHERE given.group_id = queue_group.group_id
+                                        AND given.lease = queue_group.lease)
+    RETURNING group_id";
+
+/// Removes the messages of groups that were removed.
+pub(super) const REMOVE_MESSAGES: &str = "
+    DELETE FROM queue_message WHERE group_id IN (SELECT group_id FROM given)";
+
 /// Ends a lease and moves on to the group's next message.
 pub(super) const ADVANCE: &str = "
     UPDATE queue_group SET first_seq = first_seq + 1, attempts = 0, losses = 0, visible_at = $1, lease = NULL
     WHERE group_id = $2 AND lease = $3
-    RETURNING first_seq, next_seq";
+    RETURNING first_seq";
 
 /// Removes a message that its group has moved past.
 pub(super) const REMOVE: &str = "
     DELETE FROM queue_message WHERE group_id = $1 AND seq = $2";
-
-/// Removes a group. The lock of [`ADVANCE`] is still held, so that no message can have been sent to it since.
-pub(super) const REMOVE_GROUP: &str = "
-    DELETE FROM queue_group WHERE group_id = $1";
 
 /// Moves a group that is not leased ahead of all groups that are not prioritized. Prioritized groups keep
 /// their order among themselves.
@@ -111,7 +141,6 @@ mod tests {
             RELEASE,
             ADVANCE,
             REMOVE,
-            REMOVE_GROUP,
             PRIORITIZE,
             PAUSE,
             RESUME,

@@ -83,6 +83,7 @@ impl RedisQueue {
             losses,
             sent_at: Timestamp::from_millisecond(sent_at).unwrap_or(Timestamp::UNIX_EPOCH),
             redriven: redriven == 1,
+            removed: crate::Removed::default(),
         }))
     }
 

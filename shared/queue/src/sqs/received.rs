@@ -49,6 +49,7 @@ impl Received {
             losses,
             sent_at: self.sent_at,
             redriven: false,
+            removed: crate::Removed::default(),
             receipt: Receipt { key: self.key.clone(), token: self.receipt.clone() },
         }
     }

@@ -132,6 +132,9 @@ impl Delivery {
 
     /// Settles the message in the queue. Returns false if that failed: the message is then received again.
     async fn settle(&self, settlement: &Settlement) -> bool {
+        if *settlement == Settlement::Done && self.message.removed.is_set() {
+            return true;
+        }
         let mut wait = SETTLE_WAIT;
         for attempt in 1..=SETTLE_ATTEMPTS {
             match self.queue.settle(&self.message.receipt, settlement).await {

@@ -60,6 +60,7 @@ fn a_message() -> Message {
         losses: 0,
         sent_at: Timestamp::UNIX_EPOCH,
         redriven: false,
+        removed: crate::Removed::default(),
         receipt: Receipt { key: "group".into(), token: "token".into() },
     }
 }

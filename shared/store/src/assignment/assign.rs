@@ -1,47 +1,18 @@
-use database::{Connection, from_millis};
+use database::{Connection, from_millis, to_millis};
+use jiff::Timestamp;
+use lead::{DeliveryId, LeadId};
 use routing::{Counters, LeadFacts, Routing};
-use serde_json::json;
 
 use super::counters::{lock_counters, save_credits};
 use super::owner_load::change_load;
 use super::parking::unpark;
 use super::record::{deadline, load, save};
 use super::{Assignment, CrmSync};
-use crate::audit::{self, AuditKind};
-use crate::{Result, Store, Work, erased};
+use crate::audit::{AuditEntries, AuditKind};
+use crate::{Result, Store, Work};
 
 impl Store {
-    /// Assigns an owner to the delivery being worked on, once for each round: repeated calls return the same
-    /// assignment.
-    ///
-    /// A lead that has an owner keeps them, unless they are unavailable; the response deadline follows the
-    /// rules for its newest content. For a lead that was routed but withheld from the CRM, the response time
-    /// starts when it is written after all.
-    pub async fn assign(&self, work: &Work, routing: &Routing, facts: &LeadFacts) -> Result<Assignment> {
-        let now = self.now_millis();
-        let mut transaction = self.begin_on(&work.lead_id).await?;
-        let (assignment, is_new) = self.decide_owner(&mut transaction, work, routing, facts, now).await?;
-        // Dropping the transaction rolls it back: an erased person uses up no turn of a pool.
-        if !is_new || erased::is_work_erased(&mut transaction, &work.lead_id, &work.delivery_id).await? {
-            return Ok(assignment);
-        }
-        save(&mut transaction, &assignment).await?;
-        let routed = &assignment.routed;
-        // No audit event for leads that the rules leave to the CRM.
-        let is_given = assignment.owner.is_some() || assignment.due_at.is_some();
-        let detail = json!({
-            "owner": assignment.owner, "rule": routed.rule, "pool": routed.pool, "because": routed.because,
-            "routing_version": routed.version, "respond_by": assignment.due_at,
-        });
-        let (lead, delivery) = (&work.lead_id, Some(&work.delivery_id));
-        if is_given {
-            audit::append(&mut transaction, lead, delivery, now, AuditKind::Routed, &detail).await?;
-        }
-        transaction.commit().await?;
-        Ok(assignment)
-    }
-
-    /// The assignment that [`assign`](Self::assign) would make now. Saves nothing: no turn of a pool is used
+    /// The assignment that [`Steps::assign`](crate::Steps::assign) would make now. Saves nothing: no turn of a pool is used
     /// up, no owner's load changes, no timer starts.
     pub async fn preview_assignment(
         &self,
@@ -52,80 +23,117 @@ impl Store {
         let mut transaction = self.begin_on(&work.lead_id).await?;
         let now = self.now_millis();
         // Dropping the transaction rolls its counts back.
-        Ok(self.decide_owner(&mut transaction, work, routing, facts, now).await?.0)
+        Ok(decide_owner(&mut transaction, &Routed::of(work), routing, facts, now).await?.0)
     }
+}
 
-    /// The assignment of the delivery, and whether it must be saved.
-    async fn decide_owner(
-        &self,
-        connection: &mut Connection,
-        work: &Work,
-        routing: &Routing,
-        facts: &LeadFacts,
-        now: i64,
-    ) -> Result<(Assignment, bool)> {
-        let before = load(connection, &work.lead_id).await?;
-        Ok(match before {
-            Some(kept) if kept.delivery_id == work.delivery_id && kept.round == work.round => {
-                if kept.parked {
-                    let again = Assignment { assigned_at: from_millis(now), ..kept };
-                    return Ok((unpark(connection, again, now).await?, true));
-                }
-                let waits = kept.responded_at.is_none() && kept.due_at.is_some();
-                let was_promoted = work.promoted_at.is_some_and(|promoted| kept.assigned_at < promoted);
-                match deadline(kept.routed.timer, now).filter(|_| waits && was_promoted) {
-                    None => (kept, false),
-                    due_at => (Assignment { assigned_at: from_millis(now), due_at, ..kept }, true),
-                }
-            }
-            Some(kept) if kept.owner.as_ref().is_some_and(|owner| facts.unavailable.contains_key(owner)) => {
-                (replace_owner(connection, kept, work, routing, facts, now).await?, true)
-            }
-            Some(kept) if kept.owner.is_some() => {
-                let next = self.keep_owner(connection, kept, work, routing, facts, now).await?;
-                (unpark(connection, next, now).await?, true)
-            }
-            _ => (assign_new_owner(connection, work, routing, facts, now).await?, true),
-        })
-    }
+/// A delivery that is routed.
+#[derive(Clone, Debug)]
+pub(crate) struct Routed {
+    lead_id: LeadId,
+    delivery_id: DeliveryId,
+    round: i64,
+    promoted_at: Option<Timestamp>,
+}
 
-    /// Keeps the owner and applies the timer for the lead's present facts. New content of a lead that was
-    /// already responded to requires a new response; another judgement of the same content does not.
-    async fn keep_owner(
-        &self,
-        connection: &mut Connection,
-        kept: Assignment,
-        work: &Work,
-        routing: &Routing,
-        facts: &LeadFacts,
-        now: i64,
-    ) -> Result<Assignment> {
-        let mut next = kept.clone();
-        if let Some(owner) = &kept.owner {
-            next.routed = routing.keep(owner, kept.routed.rule.as_deref(), facts);
+impl Routed {
+    pub(crate) fn of(work: &Work) -> Self {
+        Self {
+            lead_id: work.lead_id.clone(),
+            delivery_id: work.delivery_id.clone(),
+            round: work.round,
+            promoted_at: work.promoted_at,
         }
-        (next.delivery_id, next.round) = (work.delivery_id.clone(), work.round);
-        let never_timed = kept.routed.timer.is_none();
-        let is_new_content = kept.delivery_id != work.delivery_id;
-        match next.routed.timer {
-            None => next.due_at = None,
-            Some(_) if kept.due_at.is_none() && (is_new_content || never_timed) => {
-                next.due_at = deadline(next.routed.timer, now);
-                if kept.responded_at.is_some() {
-                    (next.responded_at, next.responded_by) = (None, None);
-                    change_load(connection, kept.owner.as_ref(), now, 0, 1).await?;
-                }
-            }
-            Some(_) => {}
-        }
-        Ok(next)
     }
+}
+
+/// Assigns an owner inside the caller's transaction, which holds the lock of the lead.
+pub(crate) async fn assign(
+    connection: &mut Connection,
+    work: &Routed,
+    routing: &Routing,
+    facts: &LeadFacts,
+    now: i64,
+    audit: &mut AuditEntries,
+) -> Result<Assignment> {
+    let (assignment, is_new) = decide_owner(connection, work, routing, facts, now).await?;
+    if is_new {
+        save(connection, &assignment).await?;
+        if let Some(detail) = assignment.audited() {
+            audit.push(&work.lead_id, &work.delivery_id, AuditKind::Routed, &detail);
+        }
+    }
+    Ok(assignment)
+}
+
+/// The assignment of the delivery, and whether it must be saved.
+async fn decide_owner(
+    connection: &mut Connection,
+    work: &Routed,
+    routing: &Routing,
+    facts: &LeadFacts,
+    now: i64,
+) -> Result<(Assignment, bool)> {
+    let before = load(connection, &work.lead_id).await?;
+    Ok(match before {
+        Some(kept) if kept.delivery_id == work.delivery_id && kept.round == work.round => {
+            if kept.parked {
+                let again = Assignment { assigned_at: from_millis(now), ..kept };
+                return Ok((unpark(connection, again, now).await?, true));
+            }
+            let waits = kept.responded_at.is_none() && kept.due_at.is_some();
+            let was_promoted = work.promoted_at.is_some_and(|promoted| kept.assigned_at < promoted);
+            match deadline(kept.routed.timer, now).filter(|_| waits && was_promoted) {
+                None => (kept, false),
+                due_at => (Assignment { assigned_at: from_millis(now), due_at, ..kept }, true),
+            }
+        }
+        Some(kept) if kept.owner.as_ref().is_some_and(|owner| facts.unavailable.contains_key(owner)) => {
+            (replace_owner(connection, kept, work, routing, facts, now).await?, true)
+        }
+        Some(kept) if kept.owner.is_some() => {
+            let next = keep_owner(connection, kept, work, routing, facts, now).await?;
+            (unpark(connection, next, now).await?, true)
+        }
+        _ => (assign_new_owner(connection, work, routing, facts, now).await?, true),
+    })
+}
+
+/// Keeps the owner and applies the timer for the lead's present facts. New content of a lead that was
+/// already responded to requires a new response; another judgement of the same content does not.
+async fn keep_owner(
+    connection: &mut Connection,
+    kept: Assignment,
+    work: &Routed,
+    routing: &Routing,
+    facts: &LeadFacts,
+    now: i64,
+) -> Result<Assignment> {
+    let mut next = kept.clone();
+    if let Some(owner) = &kept.owner {
+        next.routed = routing.keep(owner, kept.routed.rule.as_deref(), facts);
+    }
+    (next.delivery_id, next.round) = (work.delivery_id.clone(), work.round);
+    let never_timed = kept.routed.timer.is_none();
+    let is_new_content = kept.delivery_id != work.delivery_id;
+    match next.routed.timer {
+        None => next.due_at = None,
+        Some(_) if kept.due_at.is_none() && (is_new_content || never_timed) => {
+            next.due_at = deadline(next.routed.timer, now);
+            if kept.responded_at.is_some() {
+                (next.responded_at, next.responded_by) = (None, None);
+                change_load(connection, kept.owner.as_ref(), now, 0, 1).await?;
+            }
+        }
+        Some(_) => {}
+    }
+    Ok(next)
 }
 
 /// Routes a lead without an owner.
 async fn assign_new_owner(
     connection: &mut Connection,
-    work: &Work,
+    work: &Routed,
     routing: &Routing,
     facts: &LeadFacts,
     now: i64,
@@ -134,30 +142,50 @@ async fn assign_new_owner(
     let routed = routing.route(facts, &counters);
     save_credits(connection, &routed.credits).await?;
     change_load(connection, routed.owner.as_ref(), now, 1, 1).await?;
-    let due_at = deadline(routed.timer, now);
-    Ok(Assignment {
-        lead_id: work.lead_id.clone(),
-        delivery_id: work.delivery_id.clone(),
-        round: work.round,
-        owner: routed.owner.clone(),
-        had_it: routed.owner.iter().cloned().collect(),
-        routed,
-        assigned_at: from_millis(now),
-        due_at,
-        responded_at: None,
-        responded_by: None,
-        breached_at: None,
-        reassignments: 0,
-        crm_sync: CrmSync::Yes,
-        parked: false,
-    })
+    Ok(Assignment::new(work, routed, now))
+}
+
+impl Assignment {
+    /// The first assignment of a lead that the rules leave to the CRM; none if they may give it to an owner.
+    pub(crate) fn without_owner(
+        work: &Work,
+        routing: &Routing,
+        facts: &LeadFacts,
+        now: Timestamp,
+    ) -> Option<Self> {
+        if routing.counts() {
+            return None;
+        }
+        let routed = routing.route(facts, &Counters::default());
+        let is_left_to_crm = routed.owner.is_none() && routed.credits.is_empty();
+        is_left_to_crm.then(|| Self::new(&Routed::of(work), routed, to_millis(now)))
+    }
+
+    fn new(work: &Routed, routed: routing::Routed, now: i64) -> Self {
+        Self {
+            lead_id: work.lead_id.clone(),
+            delivery_id: work.delivery_id.clone(),
+            round: work.round,
+            owner: routed.owner.clone(),
+            had_it: routed.owner.iter().cloned().collect(),
+            due_at: deadline(routed.timer, now),
+            routed,
+            assigned_at: from_millis(now),
+            responded_at: None,
+            responded_by: None,
+            breached_at: None,
+            reassignments: 0,
+            crm_sync: CrmSync::Yes,
+            parked: false,
+        }
+    }
 }
 
 /// Routes a lead again because its owner is unavailable.
 async fn replace_owner(
     connection: &mut Connection,
     kept: Assignment,
-    work: &Work,
+    work: &Routed,
     routing: &Routing,
     facts: &LeadFacts,
     now: i64,

@@ -1,7 +1,8 @@
-use database::{Connection, from_millis, to_millis};
+use database::{Connection, Rows, from_millis, to_millis};
 use jiff::Timestamp;
 use lead::{DeliveryId, LeadId};
 use routing::{OwnerId, Routed, Timer};
+use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 
 use super::CrmSync;
@@ -44,6 +45,17 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// The detail of the audit event; none for a lead that the rules leave to the CRM.
+    pub(crate) fn audited(&self) -> Option<Value> {
+        let routed = &self.routed;
+        (self.owner.is_some() || self.due_at.is_some()).then(|| {
+            json!({
+                "owner": self.owner, "rule": routed.rule, "pool": routed.pool, "because": routed.because,
+                "routing_version": routed.version, "respond_by": self.due_at,
+            })
+        })
+    }
+
     /// Whether the lead counts among its owner's open leads.
     pub(super) fn is_open(&self) -> bool {
         self.responded_at.is_none() && !self.parked
@@ -82,35 +94,73 @@ pub(crate) async fn forget(connection: &mut Connection, lead: &LeadId, now: i64)
     Ok(())
 }
 
+/// Assignments that are saved with one statement.
+pub(crate) struct AssignmentRows(Rows<14>);
+
+impl Default for AssignmentRows {
+    fn default() -> Self {
+        Self(Rows::new([
+            "lead_id",
+            "delivery_id",
+            "round",
+            "owner",
+            "routed",
+            "had_it",
+            "assigned_at",
+            "due_at",
+            "responded_at",
+            "responded_by",
+            "breached_at",
+            "reassignments",
+            "crm_sync",
+            "parked",
+        ]))
+    }
+}
+
+impl AssignmentRows {
+    pub(crate) fn push(&mut self, assignment: &Assignment) {
+        let millis = |time: Option<Timestamp>| time.map(to_millis);
+        self.0.push([
+            assignment.lead_id.as_str().into(),
+            assignment.delivery_id.as_str().into(),
+            assignment.round.into(),
+            assignment.owner.as_ref().map(|owner| owner.as_str().to_owned()).into(),
+            to_json(&assignment.routed).into(),
+            to_json(&assignment.had_it).into(),
+            to_millis(assignment.assigned_at).into(),
+            millis(assignment.due_at).into(),
+            millis(assignment.responded_at).into(),
+            assignment.responded_by.clone().into(),
+            millis(assignment.breached_at).into(),
+            assignment.reassignments.into(),
+            assignment.crm_sync.as_str().into(),
+            i64::from(assignment.parked).into(),
+        ]);
+    }
+
+    pub(crate) async fn save(self, connection: &mut Connection) -> Result<()> {
+        self.0
+            .execute(
+                connection,
+                "INSERT INTO lead_assignment (lead_id, delivery_id, round, owner, routed, had_it, assigned_at, due_at, \
+                 responded_at, responded_by, breached_at, reassignments, crm_sync, parked) \
+                 SELECT * FROM given WHERE true \
+                 ON CONFLICT (lead_id) DO UPDATE SET delivery_id = excluded.delivery_id, round = excluded.round, \
+                 owner = excluded.owner, routed = excluded.routed, had_it = excluded.had_it, \
+                 assigned_at = excluded.assigned_at, due_at = excluded.due_at, responded_at = excluded.responded_at, \
+                 responded_by = excluded.responded_by, breached_at = excluded.breached_at, \
+                 reassignments = excluded.reassignments, crm_sync = excluded.crm_sync, parked = excluded.parked",
+            )
+            .await?;
+        Ok(())
+    }
+}
+
 pub(super) async fn save(connection: &mut Connection, assignment: &Assignment) -> Result<()> {
-    let millis = |time: Option<Timestamp>| time.map(to_millis);
-    sqlx::query(
-        "INSERT INTO lead_assignment (lead_id, delivery_id, round, owner, routed, had_it, assigned_at, due_at, \
-         responded_at, responded_by, breached_at, reassignments, crm_sync, parked) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
-         ON CONFLICT (lead_id) DO UPDATE SET delivery_id = excluded.delivery_id, round = excluded.round, \
-         owner = excluded.owner, routed = excluded.routed, had_it = excluded.had_it, \
-         assigned_at = excluded.assigned_at, due_at = excluded.due_at, responded_at = excluded.responded_at, \
-         responded_by = excluded.responded_by, breached_at = excluded.breached_at, \
-         reassignments = excluded.reassignments, crm_sync = excluded.crm_sync, parked = excluded.parked",
-    )
-    .bind(assignment.lead_id.as_str())
-    .bind(assignment.delivery_id.as_str())
-    .bind(assignment.round)
-    .bind(assignment.owner.as_ref().map(|owner| owner.as_str().to_owned()))
-    .bind(to_json(&assignment.routed))
-    .bind(to_json(&assignment.had_it))
-    .bind(to_millis(assignment.assigned_at))
-    .bind(millis(assignment.due_at))
-    .bind(millis(assignment.responded_at))
-    .bind(assignment.responded_by.clone())
-    .bind(millis(assignment.breached_at))
-    .bind(assignment.reassignments)
-    .bind(assignment.crm_sync.as_str())
-    .bind(i64::from(assignment.parked))
-    .execute(connection)
-    .await?;
-    Ok(())
+    let mut rows = AssignmentRows::default();
+    rows.push(assignment);
+    rows.save(connection).await
 }
 
 pub(super) fn read(row: &AnyRow) -> Result<Assignment> {

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use database::{Connection, from_millis, to_millis};
 use lead::{DeliveryId, LeadEvent, LeadStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 
 use super::reopen::reopen_posted_again;
@@ -61,12 +61,11 @@ impl Store {
     /// Accepts a delivery that is already in a queue, so that it is visible before a worker receives it. A
     /// delivery that is already known, because a worker was faster, stays unchanged and does not count as a
     /// duplicate.
-    pub async fn note(&self, event: &LeadEvent) -> Result<()> {
-        let mut transaction = self.database.begin().await?;
-        if !is_known(&mut transaction, &event.delivery_id()).await? {
-            self.accept_ordered(&mut transaction, event, Order::Received).await?;
+    pub(super) async fn note_in(&self, connection: &mut Connection, event: &LeadEvent) -> Result<()> {
+        if !is_known(connection, &event.delivery_id()).await? {
+            self.accept_ordered(connection, event, Order::Received).await?;
         }
-        transaction.commit().await
+        Ok(())
     }
 
     /// Accepts a delivery directly from its sender inside the caller's transaction, which can then also queue
@@ -165,13 +164,19 @@ impl Store {
             }
             Accept::New | Accept::Duplicate { .. } | Accept::Reopened | Accept::Erased => {}
         }
-        let mut detail = json!({ "revision": revision, "received_at": event.received_at });
-        if !event.notes.is_empty() {
-            detail["fields"] = json!(event.notes);
-        }
+        let detail = accepted_detail(&event, revision);
         audit::append(connection, &event.lead_id, Some(&delivery), now, kind, &detail).await?;
         Ok(Accepted { accept, delivery, event })
     }
+}
+
+/// The detail of the audit event of an accepted delivery.
+pub(super) fn accepted_detail(event: &LeadEvent, revision: i64) -> Value {
+    let mut detail = json!({ "revision": revision, "received_at": event.received_at });
+    if !event.notes.is_empty() {
+        detail["fields"] = json!(event.notes);
+    }
+    detail
 }
 
 async fn is_known(connection: &mut Connection, delivery: &DeliveryId) -> Result<bool> {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use database::{Connection, to_millis};
 use lead::{Arrival, DeliveryId, Failure, FailureKind, LeadEvent, LeadId, LeadStatus};
 use serde_json::json;
@@ -54,7 +56,8 @@ impl Store {
         let is_same = row.text("content_hash")? == event.content_hash.as_str();
         let content = if is_same { event.lead.clone() } else { row.json("content")? };
         let mut work = Work::read(&row, content)?;
-        work.analysis = AnalysisRecord::load(&mut transaction, &work.delivery_id, work.round).await?;
+        work.analysis =
+            AnalysisRecord::load(&mut transaction, &work.delivery_id, work.round).await?.map(Arc::new);
         transaction.commit().await?;
         Ok(Begun::Work(Box::new(work)))
     }
@@ -67,7 +70,8 @@ impl Store {
         let row = query.bind(lead.as_str()).fetch_optional(&mut connection).await?;
         let Some(row) = row else { return Ok(None) };
         let mut work = Work::read(&row, row.json("content")?)?;
-        work.analysis = AnalysisRecord::load(&mut connection, &work.delivery_id, work.round).await?;
+        work.analysis =
+            AnalysisRecord::load(&mut connection, &work.delivery_id, work.round).await?.map(Arc::new);
         Ok(Some(work))
     }
 }

@@ -3,10 +3,8 @@ use lead::{LeadEvent, LeadStatus};
 use serde_json::{Value, json};
 
 use super::transitions::{close, set_status};
-use super::unenriched;
-use crate::assignment::park;
 use crate::audit::{self, AuditKind};
-use crate::{DeliveryState, Result, Store, SuppressionKind, Work};
+use crate::{DeliveryState, Result, Store, SuppressionKind};
 
 /// The successful end of a delivery.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,51 +36,42 @@ pub enum Finish {
     },
 }
 
-impl Store {
-    /// Ends a delivery successfully; `effects` go into the audit trail. Idempotent.
-    pub async fn finish(&self, work: &Work, finish: &Finish, effects: &Value) -> Result<()> {
-        let now = self.now_millis();
-        let mut transaction = self.begin_on(&work.lead_id).await?;
-        if close(&mut transaction, &work.delivery_id, DeliveryState::Done, now).await? {
-            let (status, kind, detail) = match finish {
-                Finish::Synced { provider, record_id } => {
-                    sqlx::query("UPDATE lead SET crm_provider = $2, crm_record_id = $3 WHERE lead_id = $1")
-                        .bind(work.lead_id.as_str())
-                        .bind(*provider)
-                        .bind(record_id)
-                        .execute(&mut *transaction)
-                        .await?;
-                    let detail = json!({ "provider": provider, "record_id": record_id, "effects": effects });
-                    (LeadStatus::Synced, AuditKind::Synced, detail)
-                }
-                Finish::Held => (LeadStatus::Held, AuditKind::Held, json!({})),
-                Finish::Planned { provider, mapping_version, preview } => {
-                    let written = preview.changes.iter().filter(|change| change.left_out.is_none()).count();
-                    let refused = preview.reviews.iter().filter(|review| review.refusal.is_some()).count();
-                    let detail = json!({
-                        "provider": provider, "mapping_version": mapping_version,
-                        "actions": preview.reviews.len(), "refused": refused, "fields": written,
-                    });
-                    (LeadStatus::Planned, AuditKind::Planned, detail)
-                }
-                Finish::Synthetic => (LeadStatus::Synthetic, AuditKind::SyntheticEnded, json!({})),
-                Finish::Suppressed { by } => {
-                    (LeadStatus::Suppressed, AuditKind::Suppressed, json!({ "by": by }))
-                }
-            };
-            set_status(&mut transaction, &work.lead_id, &work.delivery_id, status, None, now).await?;
-            if status != LeadStatus::Suppressed {
-                unenriched::schedule(&mut transaction, &work.delivery_id, now).await?;
-            }
-            if status != LeadStatus::Synced {
-                park(&mut transaction, &work.lead_id, now).await?;
-            }
-            audit::append(&mut transaction, &work.lead_id, Some(&work.delivery_id), now, kind, &detail)
-                .await?;
+impl Finish {
+    /// The status of the lead.
+    pub(crate) fn status(&self) -> LeadStatus {
+        match self {
+            Self::Synced { .. } => LeadStatus::Synced,
+            Self::Held => LeadStatus::Held,
+            Self::Planned { .. } => LeadStatus::Planned,
+            Self::Synthetic => LeadStatus::Synthetic,
+            Self::Suppressed { .. } => LeadStatus::Suppressed,
         }
-        transaction.commit().await
     }
 
+    /// The audit event, with the effects of a plan that was carried out.
+    pub(crate) fn audited(&self, effects: &Value) -> (AuditKind, Value) {
+        match self {
+            Self::Synced { provider, record_id } => {
+                let detail = json!({ "provider": provider, "record_id": record_id, "effects": effects });
+                (AuditKind::Synced, detail)
+            }
+            Self::Held => (AuditKind::Held, json!({})),
+            Self::Planned { provider, mapping_version, preview } => {
+                let written = preview.changes.iter().filter(|change| change.left_out.is_none()).count();
+                let refused = preview.reviews.iter().filter(|review| review.refusal.is_some()).count();
+                let detail = json!({
+                    "provider": provider, "mapping_version": mapping_version,
+                    "actions": preview.reviews.len(), "refused": refused, "fields": written,
+                });
+                (AuditKind::Planned, detail)
+            }
+            Self::Synthetic => (AuditKind::SyntheticEnded, json!({})),
+            Self::Suppressed { by } => (AuditKind::Suppressed, json!({ "by": by })),
+        }
+    }
+}
+
+impl Store {
     /// Closes an open delivery that a worker of another application on the same queue has processed.
     /// Idempotent.
     pub async fn record_worked_elsewhere(&self, event: &LeadEvent) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The statements that change the state of a delivery, and with it the status of its lead.
 
-use database::Connection;
+use std::collections::HashSet;
+
+use database::{Connection, Rows};
 use lead::{DeliveryId, Failure, LeadId, LeadStatus};
 use serde_json::json;
 use sqlx::any::AnyRow;
@@ -60,24 +62,41 @@ pub(super) async fn open(
 
 /// Ends an open delivery; false if it was not open any more. Also ends a promotion, which lets only one plan
 /// through, and resets the attempts, so that a reopened delivery has all of them.
-pub(super) async fn close(
+pub(crate) async fn close(
     connection: &mut Connection,
     delivery: &DeliveryId,
     state: DeliveryState,
     now: i64,
 ) -> Result<bool> {
-    let query = sqlx::query(
-        "UPDATE delivery SET state = $2, finished_at = $3, promoted_at = NULL, crm_read_attempts = 0, analysis_attempts = 0, \
-         crm_write_attempts = 0, storage_attempts = 0, other_attempts = 0, crm_failed_at = NULL, \
-         limit_audited_at = NULL, limit_scope = NULL \
-         WHERE delivery_id = $1 AND state = 'open'",
-    );
-    let closed = query.bind(delivery.as_str()).bind(state.as_str()).bind(now).execute(connection).await?;
-    Ok(closed.rows_affected() == 1)
+    Ok(!close_all(connection, [delivery], state, now).await?.is_empty())
+}
+
+/// Ends those of the deliveries that are open, as [`close`] does with one, and returns their ids.
+pub(crate) async fn close_all(
+    connection: &mut Connection,
+    deliveries: impl IntoIterator<Item = &DeliveryId>,
+    state: DeliveryState,
+    now: i64,
+) -> Result<HashSet<String>> {
+    let mut rows = Rows::new(["delivery_id", "state", "now"]);
+    for delivery in deliveries {
+        rows.push([delivery.as_str().into(), state.as_str().into(), now.into()]);
+    }
+    let closed = rows
+        .fetch_all(
+            connection,
+            "UPDATE delivery SET state = given.state, finished_at = given.now, promoted_at = NULL, \
+             crm_read_attempts = 0, analysis_attempts = 0, crm_write_attempts = 0, storage_attempts = 0, \
+             other_attempts = 0, crm_failed_at = NULL, limit_audited_at = NULL, limit_scope = NULL \
+             FROM given WHERE delivery.delivery_id = given.delivery_id AND delivery.state = 'open' \
+             RETURNING delivery.delivery_id",
+        )
+        .await?;
+    closed.iter().map(|row| row.text("delivery_id")).collect()
 }
 
 /// Closes an open delivery that a newer one has superseded.
-pub(crate) async fn supersede(
+async fn supersede(
     connection: &mut Connection,
     lead: &LeadId,
     delivery: &DeliveryId,

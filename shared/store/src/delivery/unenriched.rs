@@ -30,7 +30,7 @@ pub struct Unenriched {
 }
 
 /// Schedules a repeated enrichment request for a delivery that has just ended, if no provider could answer.
-pub(super) async fn schedule(connection: &mut Connection, delivery: &DeliveryId, now: i64) -> Result<()> {
+pub(crate) async fn schedule(connection: &mut Connection, delivery: &DeliveryId, now: i64) -> Result<()> {
     let scheduled = sqlx::query(
         "UPDATE delivery SET enrich_again_at = $2 + $3 * (1 + enrich_tries) * (1 + enrich_tries) * (1 + enrich_tries) \
          WHERE delivery_id = $1 AND enrichment_retry <> 'none' AND enrich_tries < $4",

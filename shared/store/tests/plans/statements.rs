@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use breaker::{Day, Spending as _, Taken};
 use crm::testing::every_action;
-use crm::{Health as _, Ledger as _, Outcome, Plan};
+use crm::{Health as _, Outcome, Plan};
 use database::testing::TestDatabase;
 use enrichment::{Enrichment, EnrichmentStatus};
 use jiff::Timestamp;
 use lead::{Arrival, Clock as _, Dependency, Failure, LeadEvent, ManualClock};
 use serde_json::json;
 use store::{Awaits, Begun, Cursor, Finish, LeadFilter, Store, Work};
-use testkit::fixtures::{judgement, new_lead, rejected_body};
+use testkit::fixtures::{
+    begin_plan, finish, finish_actions, judgement, new_lead, note, rejected_body, save_enrichment,
+    save_judgement,
+};
 use tokio::sync::OnceCell;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -92,22 +95,22 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         LeadEvent::new(lead, now + Duration::from_secs(after))
     };
     let (older, newer, oldest) = (event("a", 1), event("b", 2), event("c", 0));
-    store.note(&older).await.unwrap();
+    note(store, &older).await;
     for event in [&older, &newer, &oldest, &newer] {
         store.accept(event).await.unwrap();
         store.begin_work(event, 1).await.unwrap();
     }
-    let Begun::Work(work) = store.begin_work(&newer, 1).await.unwrap() else { panic!("nothing to do") };
+    let Begun::Work(mut work) = store.begin_work(&newer, 1).await.unwrap() else { panic!("nothing to do") };
     let enrichment = Enrichment::nothing(EnrichmentStatus::NotFound);
-    store.save_enrichment(&work, enrichment, &json!({})).await.unwrap();
+    save_enrichment(store, enrichment, json!({}), &mut work).await.unwrap();
     let analysis = judgement(&work, "rules", now);
-    store.save_analysis(analysis, None).await.unwrap();
+    save_judgement(store, analysis, &mut work).await.unwrap();
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    store.begin("mock", &plan, crm::Authority::Normal).await.unwrap();
+    begin_plan(store, "mock", &plan, crm::Authority::Normal).await;
     let outcomes: Vec<_> =
         plan.actions.iter().map(|planned| (planned.action_id.clone(), Outcome::Skipped)).collect();
-    crm::Ledger::finish(store, &outcomes).await.unwrap();
+    finish_actions(store, &outcomes).await;
     store.last_written("mock", &plan).await.unwrap();
     let crm = Dependency::new("crm.mock");
     store.update(&crm, &mut |record| record.failures += 1).await.unwrap();
@@ -118,10 +121,7 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
     store.record_retry(&newer, 1, &failure, Duration::ZERO, false).await.unwrap();
     store.record_dead_letter("m1", Some(&newer), "{}", 1, &failure).await.unwrap();
     store.reopen(&work.lead_id, false, "redrive").await.unwrap();
-    store
-        .finish(&work, &Finish::Synced { provider: "mock", record_id: "1".into() }, &json!([]))
-        .await
-        .unwrap();
+    finish(store, Finish::Synced { provider: "mock", record_id: "1".into() }, &mut work).await.unwrap();
 
     every_query(store, &work, &newer, now).await;
     every_unprocessed_body(store, now).await;

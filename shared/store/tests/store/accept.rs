@@ -4,7 +4,7 @@ use lead::LeadStatus;
 use on_both::on_both;
 use store::{Accept, AuditKind};
 
-use crate::support::{Fixture, audit, event, kinds, lead, settled};
+use crate::support::{Fixture, audit, event, kinds, lead, note, settled};
 
 #[on_both]
 async fn the_first_delivery_creates_the_lead(fixture: Fixture) {
@@ -98,8 +98,8 @@ async fn a_delivery_that_the_caller_rolls_back_leaves_no_trace(fixture: Fixture)
 async fn noting_a_queued_delivery_twice_is_no_duplicate(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    store.note(&event).await.unwrap();
-    store.note(&event).await.unwrap();
+    note(&store, &event).await;
+    note(&store, &event).await;
     assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Queued);
     assert_eq!(kinds(&store, &event.lead_id).await, [AuditKind::Accepted]);
     assert_eq!(store.deliveries(&event.lead_id, 10).await.unwrap()[0].duplicates, 0);

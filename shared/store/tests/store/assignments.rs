@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use lead::{Decision, LeadEvent};
 use on_both::on_both;
 use routing::{LeadFacts, Routing};
-use serde_json::json;
 use store::{AuditKind, Breach, CrmSync, Store, Work};
 
-use crate::support::{Fixture, audit, begin, event, synced};
+use crate::support::{Fixture, assign, audit, begin, event, finish, synced};
 
 const TEAM: &str = r#"
 version = "1"
@@ -41,28 +40,28 @@ async fn accepted(store: &Store, event: &LeadEvent) -> Work {
     begin(store, event).await
 }
 
-async fn owner(store: &Store, work: &Work) -> String {
-    let given = store.assign(work, &team(), &hot()).await.unwrap();
+async fn owner(store: &Store, work: &mut Work) -> String {
+    let given = assign(store, &team(), &hot(), work).await;
     given.owner.unwrap().to_string()
 }
 
 #[on_both]
 async fn a_round_is_routed_once_and_a_revision_keeps_the_owner(fixture: Fixture) {
     let (one, other) = (fixture.store().await, fixture.store().await);
-    let work = accepted(&one, &event("ann", "a", 0)).await;
-    let first = owner(&one, &work).await;
-    assert_eq!(owner(&other, &work).await, first, "another process, the same round");
+    let mut work = accepted(&one, &event("ann", "a", 0)).await;
+    let first = owner(&one, &mut work).await;
+    assert_eq!(owner(&other, &mut work).await, first, "another process, the same round");
     let counts =
         audit(&one, &work.lead_id).await.iter().filter(|event| event.kind == AuditKind::Routed).count();
     assert_eq!(counts, 1);
-    one.finish(&work, &synced(), &json!([])).await.unwrap();
+    finish(&one, synced(), &mut work).await.unwrap();
 
     for (second, title) in [(1, "b"), (2, "c")] {
-        let revision = accepted(&other, &event("ann", title, second)).await;
-        assert_eq!(owner(&other, &revision).await, first);
+        let mut revision = accepted(&other, &event("ann", title, second)).await;
+        assert_eq!(owner(&other, &mut revision).await, first);
         let kept = other.assignment(&revision.lead_id).await.unwrap().unwrap();
         assert_eq!(kept.routed.because, "the lead already has an owner, who keeps it");
-        other.finish(&revision, &synced(), &json!([])).await.unwrap();
+        finish(&other, synced(), &mut revision).await.unwrap();
     }
 }
 
@@ -75,9 +74,9 @@ async fn turns_and_caps_hold_across_processes(fixture: Fixture) {
     }
     // All at the same time, spread over three processes.
     let mut running = tokio::task::JoinSet::new();
-    for (i, work) in works.into_iter().enumerate() {
+    for (i, mut work) in works.into_iter().enumerate() {
         let store = stores[i % 3].clone();
-        running.spawn(async move { owner(&store, &work).await });
+        running.spawn(async move { owner(&store, &mut work).await });
     }
     let mut given: BTreeMap<String, usize> = BTreeMap::new();
     while let Some(owner) = running.join_next().await {
@@ -102,18 +101,18 @@ async fn turns_and_caps_hold_across_processes(fixture: Fixture) {
     }
     assert_eq!(responded, 2);
     assert!(stores[0].assignment(&lead).await.unwrap().is_some());
-    let next = accepted(&stores[2], &event("late", "a", 0)).await;
-    assert_eq!(owner(&stores[2], &next).await, "005ANN");
+    let mut next = accepted(&stores[2], &event("late", "a", 0)).await;
+    assert_eq!(owner(&stores[2], &mut next).await, "005ANN");
 }
 
 #[on_both]
 async fn an_overdue_lead_passes_through_the_pool_once_and_then_alerts(fixture: Fixture) {
     let store = fixture.store().await;
-    let work = accepted(&store, &event("ann", "a", 0)).await;
-    assert_eq!(owner(&store, &work).await, "005ANN");
+    let mut work = accepted(&store, &event("ann", "a", 0)).await;
+    assert_eq!(owner(&store, &mut work).await, "005ANN");
     fixture.advance(600);
     assert!(store.overdue(10).await.unwrap().is_empty(), "the CRM does not have it yet");
-    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    finish(&store, synced(), &mut work).await.unwrap();
     let lead = &work.lead_id;
     assert_eq!(store.overdue(10).await.unwrap().len(), 1);
     let breach = store.record_breach(lead, &team(), &BTreeMap::new()).await.unwrap();
@@ -153,9 +152,9 @@ async fn held_leads_do_not_block_unwritten_assignments(fixture: Fixture) {
     let store = fixture.store().await;
     let mut synced_works = Vec::new();
     for person in ["a", "b", "c"] {
-        let work = accepted(&store, &event(person, "a", 0)).await;
-        owner(&store, &work).await;
-        store.finish(&work, &synced(), &json!([])).await.unwrap();
+        let mut work = accepted(&store, &event(person, "a", 0)).await;
+        owner(&store, &mut work).await;
+        finish(&store, synced(), &mut work).await.unwrap();
         synced_works.push(work);
         fixture.advance(1);
     }
@@ -167,8 +166,8 @@ async fn held_leads_do_not_block_unwritten_assignments(fixture: Fixture) {
     }
     // The first two have new content, which is held: their owners are not to be written for now.
     for person in ["a", "b"] {
-        let work = accepted(&store, &event(person, "b", 1)).await;
-        store.finish(&work, &store::Finish::Held, &json!([])).await.unwrap();
+        let mut work = accepted(&store, &event(person, "b", 1)).await;
+        finish(&store, store::Finish::Held, &mut work).await.unwrap();
     }
     let unwritten = store.pending_crm_syncs(1).await.unwrap();
     assert_eq!(unwritten.len(), 1);
@@ -178,9 +177,9 @@ async fn held_leads_do_not_block_unwritten_assignments(fixture: Fixture) {
 #[on_both]
 async fn an_owner_that_the_crm_refused_is_not_written_again(fixture: Fixture) {
     let store = fixture.store().await;
-    let work = accepted(&store, &event("ann", "a", 0)).await;
-    owner(&store, &work).await;
-    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    let mut work = accepted(&store, &event("ann", "a", 0)).await;
+    owner(&store, &mut work).await;
+    finish(&store, synced(), &mut work).await.unwrap();
     fixture.advance(600);
     store.record_breach(&work.lead_id, &team(), &BTreeMap::new()).await.unwrap();
     let unwritten = store.pending_crm_syncs(10).await.unwrap();
@@ -210,25 +209,25 @@ on_breach = "reassign"
 async fn a_dead_lettered_lead_does_not_count_against_its_owner(fixture: Fixture) {
     let store = fixture.store().await;
     let rules = Routing::parse(ONE).unwrap();
-    let owner = async |work: &Work| store.assign(work, &rules, &hot()).await.unwrap().owner;
+    let owner = async |work: &mut Work| assign(&store, &rules, &hot(), work).await.owner;
     let refused = lead::Failure::permanent("crm_refused", "no such country");
     let first = event("ann", "a", 0);
-    let work = accepted(&store, &first).await;
-    assert!(owner(&work).await.is_some());
-    assert_eq!(owner(&accepted(&store, &event("bob", "a", 0)).await).await, None, "the cap is reached");
+    let mut work = accepted(&store, &first).await;
+    assert!(owner(&mut work).await.is_some());
+    assert_eq!(owner(&mut accepted(&store, &event("bob", "a", 0)).await).await, None, "the cap is reached");
     for attempt in 0..2 {
         store.record_dead_letter("m", Some(&first), "{}", 5, &refused).await.unwrap();
         let parked = store.assignment(&first.lead_id).await.unwrap().unwrap();
         assert_eq!((parked.parked, parked.due_at), (true, None), "no response is awaited");
-        let next = accepted(&store, &event(&format!("cid{attempt}"), "a", 0)).await;
-        assert!(owner(&next).await.is_some(), "the cap has room");
+        let mut next = accepted(&store, &event(&format!("cid{attempt}"), "a", 0)).await;
+        assert!(owner(&mut next).await.is_some(), "the cap has room");
         store.record_response(&next.lead_id, "ann").await.unwrap();
         // After a redrive it counts as open again and has the full response time.
         store.reopen(&first.lead_id, false, "redrive").await.unwrap();
-        let again = begin(&store, &first).await;
-        assert!(owner(&again).await.is_some());
+        let mut again = begin(&store, &first).await;
+        assert!(owner(&mut again).await.is_some());
         let kept = store.assignment(&first.lead_id).await.unwrap().unwrap();
         assert!(!kept.parked && kept.due_at.is_some());
-        assert_eq!(owner(&accepted(&store, &event(&format!("dan{attempt}"), "a", 0)).await).await, None);
+        assert_eq!(owner(&mut accepted(&store, &event(&format!("dan{attempt}"), "a", 0)).await).await, None);
     }
 }

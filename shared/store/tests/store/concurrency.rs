@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use lead::{Failure, LeadStatus};
 use on_both::on_both;
-use store::{Accept, Begun, Store};
+use store::{Accept, Begun, NotSaved, Store};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{Fixture, analyses, audit, begin, company, event, judged, lead, synced};
+use crate::support::{
+    Fixture, analyses, audit, begin, company, event, finish, judged, lead, save_enrichment, save_judgement,
+    synced,
+};
 
 /// Runs futures that all start at the same moment.
 struct Race {
@@ -89,13 +92,15 @@ async fn concurrent_senders_and_workers_keep_a_lead_consistent(fixture: Fixture)
             let (worker, event) = (store.clone(), first.clone());
             let analysis = judged(&fixture, &begin(store, &first).await, "rules");
             race.add(async move {
-                if let Begun::Work(work) = worker.begin_work(&event, n).await.unwrap() {
-                    worker
-                        .save_enrichment(&work, company(&n.to_string()), &serde_json::json!({}))
-                        .await
-                        .unwrap();
-                    worker.save_analysis(analysis, None).await.unwrap();
-                    worker.finish(&work, &synced(), &serde_json::json!([])).await.unwrap();
+                if let Begun::Work(mut work) = worker.begin_work(&event, n).await.unwrap() {
+                    let company = company(&n.to_string());
+                    let enriched = save_enrichment(&worker, company, serde_json::json!({}), &mut work).await;
+                    let judged = save_judgement(&worker, analysis, &mut work).await;
+                    for saved in [enriched, judged] {
+                        assert!(matches!(saved, Ok(()) | Err(NotSaved::Raced)), "{saved:?}");
+                    }
+                    let Begun::Work(mut work) = worker.begin_work(&event, n).await.unwrap() else { return };
+                    finish(&worker, synced(), &mut work).await.unwrap();
                 }
             });
             let (sender, event) = (store.clone(), first.clone());

@@ -2,15 +2,18 @@
 //! number.
 
 use crm::testing::every_action;
-use crm::{Authority, BegunPlan, Effect, Ledger as _, Outcome, Plan};
+use crm::{Authority, BegunPlan, Effect, Outcome, Plan};
 use database::testing::tables;
 use lead::{EmailAddress, Failure, LeadEvent};
 use on_both::on_both;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Column as _, Row as _};
-use store::{Accept, Begun, LEAD_ROWS, Store, Suppressed, SuppressionKind};
+use store::{Accept, Begun, LEAD_ROWS, NotSaved, Store, Suppressed, SuppressionKind};
 
-use crate::support::{Fixture, at, begin, company, event, judged, new_lead, rejected_body, synced};
+use crate::support::{
+    Fixture, at, begin, begin_plan, company, event, finish, finish_actions, judged, new_lead, rejected_body,
+    save_enrichment, save_judgement, synced,
+};
 
 /// All text values in a database.
 async fn all_texts(store: &Store) -> Vec<(String, String)> {
@@ -49,11 +52,11 @@ async fn hits(store: &Store) -> Vec<String> {
 async fn fill_tables(fixture: &Fixture, store: &Store) {
     let first = person("c1", "CTO", 0);
     store.accept(&first).await.unwrap();
-    let work = begin(store, &first).await;
-    store.save_enrichment(&work, company("Zebulon"), &json!({"for": "zebulon"})).await.unwrap();
+    let mut work = begin(store, &first).await;
+    save_enrichment(&store, company("Zebulon"), json!({"for": "zebulon"}), &mut work).await.unwrap();
     let mut analysis = judged(fixture, &work, "rules");
     analysis.raw_answer = "Zebulon Quux is ready".into();
-    store.save_analysis(analysis, None).await.unwrap();
+    save_judgement(&store, analysis, &mut work).await.unwrap();
     let mut actions = every_action(&work.lead_id, &work.delivery_id);
     actions.truncate(1);
     if let crm::Action::UpsertLead(details) = &mut actions[0] {
@@ -61,10 +64,10 @@ async fn fill_tables(fixture: &Fixture, store: &Store) {
         details.last_name = crm::Text::fit("Quux");
     }
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    store.begin("salesforce", &plan, Authority::Normal).await.unwrap();
+    begin_plan(&store, "salesforce", &plan, Authority::Normal).await;
     let effect = Effect::new("00Q1", true);
     store.finish_effects(&plan, effect).await;
-    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    finish(&store, synced(), &mut work).await.unwrap();
     // A dead-lettered lead of another campaign, an unreadable dead letter, and two quarantined bodies.
     let dead_lettered = person("c2", "CEO", 1);
     store.accept(&dead_lettered).await.unwrap();
@@ -88,7 +91,7 @@ impl FinishEffects for Store {
         let outcomes: Vec<_> = (plan.actions.iter())
             .map(|planned| (planned.action_id.clone(), Outcome::Done(effect.clone())))
             .collect();
-        crm::Ledger::finish(self, &outcomes).await.unwrap();
+        finish_actions(self, &outcomes).await;
     }
 }
 
@@ -147,16 +150,16 @@ async fn work_in_progress_during_an_erasure_leaves_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let event = person("c1", "CTO", 0);
     store.accept(&event).await.unwrap();
-    let work = begin(&store, &event).await;
+    let mut work = begin(&store, &event).await;
     fixture.advance(60);
     assert_eq!(store.erase(&event.lead.email, &LEAD_ROWS, true).await.unwrap().in_work, 1);
     let mut analysis = judged(&fixture, &work, "rules");
     analysis.raw_answer = "zebulon".into();
-    store.save_analysis(analysis, None).await.unwrap();
+    assert!(matches!(save_judgement(&store, analysis, &mut work).await, Err(NotSaved::Erased)));
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    assert_eq!(store.begin("mock", &plan, Authority::Normal).await.unwrap(), BegunPlan::Erased);
-    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    assert_eq!(begin_plan(&store, "mock", &plan, Authority::Normal).await, BegunPlan::Erased);
+    assert!(matches!(finish(&store, synced(), &mut work).await, Err(NotSaved::Erased)));
     assert_eq!(hits(&store).await, Vec::<String>::new());
 }
 
@@ -165,7 +168,7 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
     let store = fixture.store().await;
     let old = person("c1", "Chief of Zebulon", 0);
     store.accept(&old).await.unwrap();
-    let work = begin(&store, &old).await;
+    let mut work = begin(&store, &old).await;
     fixture.advance(60);
     store.erase(&old.lead.email, &LEAD_ROWS, true).await.unwrap();
     let mut lead = new_lead("zebulon.quux@stripe.com", "c1");
@@ -176,11 +179,11 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
 
     let mut analysis = judged(&fixture, &work, "rules");
     analysis.raw_answer = "Chief of Zebulon".into();
-    store.save_analysis(analysis, None).await.unwrap();
+    assert!(matches!(save_judgement(&store, analysis, &mut work).await, Err(NotSaved::Erased)));
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    assert_eq!(store.begin("mock", &plan, Authority::Normal).await.unwrap(), BegunPlan::Erased);
-    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    assert_eq!(begin_plan(&store, "mock", &plan, Authority::Normal).await, BegunPlan::Erased);
+    assert!(matches!(finish(&store, synced(), &mut work).await, Err(NotSaved::Erased)));
     assert_eq!(all_texts(&store).await.len(), before, "nothing is added");
     let lead = store.lead(&new.lead_id).await.unwrap().unwrap();
     assert_eq!((lead.status, lead.content.title.as_deref()), (lead::LeadStatus::Queued, Some("CTO")));

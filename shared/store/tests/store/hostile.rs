@@ -5,7 +5,9 @@ use on_both::on_both;
 use serde_json::{Value, json};
 use store::LeadFilter;
 
-use crate::support::{Fixture, at, audit, begin, company, execute, judged, lead, new_lead};
+use crate::support::{
+    Fixture, at, audit, begin, company, execute, judged, lead, new_lead, save_enrichment, save_judgement,
+};
 
 const HOSTILE: [&str; 8] = [
     "😀👩‍👩‍👧‍👦",
@@ -27,11 +29,11 @@ async fn hostile_text_of_a_lead_is_stored_unchanged(fixture: Fixture) {
         content.title = Some(text.to_owned());
         content.attributes.insert(text.to_owned(), json!([text, 1.5, -0.0, u64::MAX, null]));
         let event = LeadEvent::new(content, at(0));
-        let work = begin(&store, &event).await;
-        store.save_enrichment(&work, company(text), &json!({ "said": text })).await.unwrap();
+        let mut work = begin(&store, &event).await;
+        save_enrichment(&store, company(text), json!({ "said": text }), &mut work).await.unwrap();
         let mut judgement = judged(&fixture, &work, "rules");
         judgement.raw_answer = json!({ "reasoning": text }).to_string();
-        store.save_analysis(judgement.clone(), None).await.unwrap();
+        save_judgement(&store, judgement.clone(), &mut work).await.unwrap();
 
         assert_eq!(lead(&store, &event.lead_id).await.content, event.lead, "{text:?}");
         let again = begin(&store, &event).await;

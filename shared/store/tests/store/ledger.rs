@@ -8,9 +8,9 @@ use lead::{Failure, LeadEvent};
 use on_both::on_both;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use store::AuditKind;
+use store::{AuditKind, Steps};
 
-use crate::support::{Fixture, begin, event, kinds, settled};
+use crate::support::{Fixture, begin, begin_plan, event, finish_actions, kinds, settled};
 
 const NORMAL: Authority = Authority::Normal;
 
@@ -36,11 +36,13 @@ fn failure() -> Failure {
 #[on_both]
 async fn begin_returns_the_recorded_outcome_of_each_action(fixture: Fixture) {
     let store = fixture.store().await;
-    let plan = plan(&event("ann", "a", 0), 1);
+    let event = event("ann", "a", 0);
+    store.accept(&event).await.unwrap();
+    let plan = plan(&event, 1);
     let id = |position: usize| plan.actions[position].action_id.clone();
     let new = vec![LedgerState::New; plan.actions.len()];
-    assert_eq!(store.begin("mock", &plan, NORMAL).await.unwrap(), BegunPlan::States(new));
-    Ledger::finish(
+    assert_eq!(begin_plan(&store, "mock", &plan, NORMAL).await, BegunPlan::States(new));
+    finish_actions(
         &store,
         &[
             (id(0), Outcome::Done(effect("00Q1"))),
@@ -50,9 +52,8 @@ async fn begin_returns_the_recorded_outcome_of_each_action(fixture: Fixture) {
             (id(4), Outcome::Refused(failure())),
         ],
     )
-    .await
-    .unwrap();
-    let again = states(fixture.store().await.begin("mock", &plan, NORMAL).await.unwrap());
+    .await;
+    let again = states(begin_plan(&fixture.store().await, "mock", &plan, NORMAL).await);
     assert_eq!(
         again[..6],
         [
@@ -70,17 +71,15 @@ async fn begin_returns_the_recorded_outcome_of_each_action(fixture: Fixture) {
 async fn a_done_action_stays_done(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
+    store.accept(&event).await.unwrap();
     let plan = plan(&event, 1);
     let id = plan.actions[0].action_id.clone();
-    store.begin("mock", &plan, NORMAL).await.unwrap();
-    Ledger::finish(&store, &[(id.clone(), Outcome::Done(effect("00Q1")))]).await.unwrap();
-    store.begin("other", &plan, NORMAL).await.unwrap();
-    Ledger::finish(&store, &[(id.clone(), Outcome::Failed(failure()))]).await.unwrap();
-    Ledger::finish(&store, &[(id.clone(), Outcome::Done(effect("other")))]).await.unwrap();
-    assert_eq!(
-        states(store.begin("mock", &plan, NORMAL).await.unwrap())[0],
-        LedgerState::Done(effect("00Q1"))
-    );
+    begin_plan(&store, "mock", &plan, NORMAL).await;
+    finish_actions(&store, &[(id.clone(), Outcome::Done(effect("00Q1")))]).await;
+    begin_plan(&store, "other", &plan, NORMAL).await;
+    finish_actions(&store, &[(id.clone(), Outcome::Failed(failure()))]).await;
+    finish_actions(&store, &[(id.clone(), Outcome::Done(effect("other")))]).await;
+    assert_eq!(states(begin_plan(&store, "mock", &plan, NORMAL).await)[0], LedgerState::Done(effect("00Q1")));
     let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
     assert_eq!((row.state.as_str(), row.provider.as_str(), row.attempts), ("done", "mock", 1));
     assert_eq!((row.record_id.as_deref(), row.failure), (Some("00Q1"), None));
@@ -90,6 +89,7 @@ async fn a_done_action_stays_done(fixture: Fixture) {
 async fn left_out_fields_are_saved_with_the_effect(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
+    store.accept(&event).await.unwrap();
     let plan = plan(&event, 1);
     let id = |position: usize| plan.actions[position].action_id.clone();
     let omission = Omission {
@@ -99,17 +99,17 @@ async fn left_out_fields_are_saved_with_the_effect(fixture: Fixture) {
         reason: LeftOut::OwnerInactive,
     };
     let reduced = effect("00Q1").without([omission.clone(), omission.clone()]);
-    store.begin("mock", &plan, NORMAL).await.unwrap();
+    begin_plan(&store, "mock", &plan, NORMAL).await;
     let outcomes = [(id(0), Outcome::Done(reduced.clone())), (id(2), Outcome::Done(effect("00Q1")))];
-    Ledger::finish(&store, &outcomes).await.unwrap();
-    assert_eq!(states(store.begin("mock", &plan, NORMAL).await.unwrap())[0], LedgerState::Done(reduced));
+    finish_actions(&store, &outcomes).await;
+    assert_eq!(states(begin_plan(&store, "mock", &plan, NORMAL).await)[0], LedgerState::Done(reduced));
     let rows = store.actions(&event.lead_id, 100).await.unwrap();
     assert_eq!((&rows[0].left_out[..], rows[2].left_out.len()), (&[omission.clone()][..], 0));
     let recent = store.left_out("mock", jiff::Timestamp::UNIX_EPOCH, 10).await.unwrap();
     assert_eq!(recent.len(), 1);
     assert_eq!((&recent[0].lead_id, &recent[0].left_out), (&event.lead_id, &vec![omission]));
     assert!(store.left_out("other", jiff::Timestamp::UNIX_EPOCH, 10).await.unwrap().is_empty());
-    let record = store.written_record("mock", &event.lead_id).await.unwrap();
+    let record = Steps::new(store.clone()).written_record("mock", &event.lead_id).await.unwrap();
     assert_eq!(record.as_deref(), Some("00Q1"));
 }
 
@@ -117,12 +117,13 @@ async fn left_out_fields_are_saved_with_the_effect(fixture: Fixture) {
 async fn an_action_begun_again_is_pending_without_its_old_failure(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
+    store.accept(&event).await.unwrap();
     let plan = plan(&event, 1);
-    store.begin("mock", &plan, NORMAL).await.unwrap();
-    Ledger::finish(&store, &[(plan.actions[0].action_id.clone(), Outcome::Failed(failure()))]).await.unwrap();
+    begin_plan(&store, "mock", &plan, NORMAL).await;
+    finish_actions(&store, &[(plan.actions[0].action_id.clone(), Outcome::Failed(failure()))]).await;
     let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
     assert_eq!((row.state.as_str(), row.failure), ("failed", Some(failure())));
-    store.begin("mock", &plan, NORMAL).await.unwrap();
+    begin_plan(&store, "mock", &plan, NORMAL).await;
     let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
     assert_eq!((row.state.as_str(), row.failure, row.attempts), ("pending", None, 2));
 }
@@ -131,9 +132,10 @@ async fn an_action_begun_again_is_pending_without_its_old_failure(fixture: Fixtu
 async fn a_task_has_one_row_and_other_actions_one_per_round(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    store.begin("mock", &plan(&event, 1), NORMAL).await.unwrap();
+    store.accept(&event).await.unwrap();
+    begin_plan(&store, "mock", &plan(&event, 1), NORMAL).await;
     fixture.advance(1);
-    store.begin("mock", &plan(&event, 2), NORMAL).await.unwrap();
+    begin_plan(&store, "mock", &plan(&event, 2), NORMAL).await;
     let rows = store.actions(&event.lead_id, 100).await.unwrap();
     let of = |kind: &str| rows.iter().filter(|row| row.kind == kind).count();
     assert_eq!((of("create_task"), of("upsert_lead"), of("log_activity")), (1, 2, 2));
@@ -145,24 +147,25 @@ async fn a_task_has_one_row_and_other_actions_one_per_round(fixture: Fixture) {
 async fn last_written_leaves_out_kinds_with_an_unknown_outcome(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
+    store.accept(&event).await.unwrap();
     let plans = [1, 2, 3].map(|round| plan(&event, round));
     let id = |round: usize| plans[round].actions[0].action_id.clone();
     let upsert = serde_json::Value::Object(plans[0].actions[0].action.fields());
     let last =
         async |round: usize| store.last_written("mock", &plans[round]).await.unwrap().remove("upsert_lead");
-    store.begin("mock", &plans[0], NORMAL).await.unwrap();
+    begin_plan(&store, "mock", &plans[0], NORMAL).await;
     assert_eq!(last(1).await, None, "begun, without a recorded outcome");
-    Ledger::finish(&store, &[(id(0), Outcome::Done(effect("00Q1")))]).await.unwrap();
+    finish_actions(&store, &[(id(0), Outcome::Done(effect("00Q1")))]).await;
     assert_eq!(last(1).await, Some(upsert.clone()));
     assert_eq!(last(0).await, None, "without the plan's own actions");
     assert_eq!(store.last_written("other", &plans[1]).await.unwrap().len(), 0);
 
     fixture.advance(1);
-    store.begin("mock", &plans[1], NORMAL).await.unwrap();
-    Ledger::finish(&store, &[(id(1), Outcome::Unknown(failure()))]).await.unwrap();
+    begin_plan(&store, "mock", &plans[1], NORMAL).await;
+    finish_actions(&store, &[(id(1), Outcome::Unknown(failure()))]).await;
     assert_eq!(last(2).await, None);
-    store.begin("mock", &plans[1], NORMAL).await.unwrap();
-    Ledger::finish(&store, &[(id(1), Outcome::Failed(failure()))]).await.unwrap();
+    begin_plan(&store, "mock", &plans[1], NORMAL).await;
+    finish_actions(&store, &[(id(1), Outcome::Failed(failure()))]).await;
     assert_eq!(last(2).await, Some(upsert), "a failed action changes nothing");
 }
 
@@ -196,19 +199,19 @@ async fn it_agrees_with_the_in_memory_ledger(fixture: Fixture) {
     for case in 0..40 {
         let steps = steps().new_tree(&mut runner).unwrap().current();
         let event = event(&format!("person{case}"), "a", 0);
+        store.accept(&event).await.unwrap();
         let memory = MemoryLedger::default();
         for step in &steps {
             match step {
                 Step::Begin(round) => {
                     let plan = plan(&event, *round);
-                    let [stored, remembered] =
-                        [store.begin("mock", &plan, NORMAL).await, memory.begin("mock", &plan, NORMAL).await];
-                    assert_eq!(stored, remembered, "{steps:?}");
+                    let stored = begin_plan(&store, "mock", &plan, NORMAL).await;
+                    assert_eq!(memory.begin("mock", &plan, NORMAL).await, Ok(stored), "{steps:?}");
                 }
                 Step::Finish(position, outcome) => {
                     let id: ActionId = plan(&event, 1).actions[*position].action_id.clone();
                     let outcomes = [(id, outcome.clone())];
-                    Ledger::finish(&store, &outcomes).await.unwrap();
+                    finish_actions(&store, &outcomes).await;
                     memory.finish(&outcomes).await.unwrap();
                 }
             }
@@ -232,14 +235,14 @@ async fn a_superseded_plan_is_not_begun_and_closes_its_delivery(fixture: Fixture
     begin(&store, &older).await;
     store.accept(&newer).await.unwrap();
     for _ in 0..2 {
-        assert_eq!(store.begin("mock", &plan(&older, 1), NORMAL).await.unwrap(), BegunPlan::Superseded);
+        assert_eq!(begin_plan(&store, "mock", &plan(&older, 1), NORMAL).await, BegunPlan::Superseded);
     }
     assert!(store.actions(&older.lead_id, 100).await.unwrap().is_empty());
     assert_eq!(
         kinds(&store, &older.lead_id).await.iter().filter(|kind| **kind == AuditKind::Superseded).count(),
         1
     );
-    store.begin("mock", &plan(&newer, 1), NORMAL).await.unwrap();
+    begin_plan(&store, "mock", &plan(&newer, 1), NORMAL).await;
 }
 
 /// A new owner of a lead is written for the delivery that was routed.
@@ -249,5 +252,5 @@ async fn a_finished_older_delivery_may_still_write(fixture: Fixture) {
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     settled(&fixture, &store, &older).await;
     store.accept(&newer).await.unwrap();
-    store.begin("mock", &plan(&older, 9), NORMAL).await.unwrap();
+    begin_plan(&store, "mock", &plan(&older, 9), NORMAL).await;
 }

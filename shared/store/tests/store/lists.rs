@@ -7,7 +7,7 @@ use lead::{CampaignId, Decision, EmailAddress, Fit, FitScore, LeadEvent, LeadId,
 use on_both::on_both;
 use store::{Cursor, LeadFilter, LeadRecord, Store};
 
-use crate::support::{Fixture, at, begin, event, judged, settled};
+use crate::support::{Fixture, at, begin, event, judged, save_judgement, settled};
 
 async fn all(store: &Store, filter: &LeadFilter) -> BTreeSet<LeadId> {
     store.leads(filter, None, 1000).await.unwrap().into_iter().map(|lead| lead.lead_id).collect()
@@ -53,7 +53,7 @@ async fn every_condition_of_a_filter_must_hold(fixture: Fixture) {
     let store = fixture.store().await;
     let (ann, bob) = (event("ann", "a", 0), event("bob", "a", 0));
     settled(&fixture, &store, &ann).await; // synced, MANUAL_REVIEW, MEDIUM
-    let work = begin(&store, &bob).await;
+    let mut work = begin(&store, &bob).await;
     let mut judgement = judged(&fixture, &work, "rules");
     judgement.verdict = Verdict {
         fit_score: FitScore::clamped(90),
@@ -61,7 +61,7 @@ async fn every_condition_of_a_filter_must_hold(fixture: Fixture) {
         decision: Decision::RouteToSdr,
         ..judgement.verdict
     };
-    store.save_analysis(judgement, None).await.unwrap();
+    save_judgement(&store, judgement, &mut work).await.unwrap();
     fixture.advance(10);
     let mut elsewhere = ann.lead.clone();
     elsewhere.campaign_id = CampaignId::parse("c2").unwrap();

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crm::testing::every_action;
-use crm::{Effect, Ledger as _, Outcome, Plan, PlannedAction, Restored};
+use crm::{Effect, Outcome, Plan, PlannedAction, Restored};
 use jiff::Timestamp;
 use lead::Clock as _;
 use on_both::on_both;
 use routing::{LeadFacts, OwnerId, Routing};
-use serde_json::json;
 use store::{Finish, OwnerCount, Store, Work};
 
-use crate::support::{Fixture, begin, event, synced};
+use crate::support::{Fixture, assign, begin, begin_plan, event, finish, finish_actions, synced};
 
 const TEAM: &str = r#"
 version = "1"
@@ -30,8 +29,8 @@ to = { pool = "team" }
 async fn assigned(store: &Store, person: &str, facts: &LeadFacts) -> Work {
     let event = event(person, "a", 0);
     store.accept(&event).await.unwrap();
-    let work = begin(store, &event).await;
-    store.assign(&work, &Routing::parse(TEAM).unwrap(), facts).await.unwrap();
+    let mut work = begin(store, &event).await;
+    assign(&store, &Routing::parse(TEAM).unwrap(), &facts, &mut work).await;
     work
 }
 
@@ -72,14 +71,14 @@ async fn a_parked_lead_is_subtracted_from_its_owner_once(fixture: Fixture) {
     let store = fixture.store().await;
     assigned(&store, "other", &LeadFacts::default()).await; // ann's
     assigned(&store, "third", &LeadFacts::default()).await; // bob's
-    let work = assigned(&store, "held", &LeadFacts::default()).await; // ann's
-    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    let mut work = assigned(&store, "held", &LeadFacts::default()).await; // ann's
+    finish(&store, Finish::Held, &mut work).await.unwrap();
     let revision = event("held", "b", 1);
     store.accept(&revision).await.unwrap();
-    let work = begin(&store, &revision).await;
+    let mut work = begin(&store, &revision).await;
     let unavailable = BTreeMap::from([(OwnerId::parse("005ANN").unwrap(), "has left".to_owned())]);
     let facts = LeadFacts { unavailable, ..LeadFacts::default() };
-    let given = store.assign(&work, &Routing::parse(TEAM).unwrap(), &facts).await.unwrap();
+    let given = assign(&store, &Routing::parse(TEAM).unwrap(), &facts, &mut work).await;
     assert_eq!(given.owner.unwrap().as_str(), "005BOB");
     let counts = recount(&store, fixture.clock.now()).await;
     assert_eq!(counts, [count("005ANN", 1, 1), count("005BOB", 2, 2)]);
@@ -88,14 +87,14 @@ async fn a_parked_lead_is_subtracted_from_its_owner_once(fixture: Fixture) {
 #[on_both]
 async fn a_lead_with_restored_values_is_not_open(fixture: Fixture) {
     let store = fixture.store().await;
-    let work = assigned(&store, "p", &LeadFacts::default()).await;
+    let mut work = assigned(&store, "p", &LeadFacts::default()).await;
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    store.begin("mock", &plan, crm::Authority::Normal).await.unwrap();
+    begin_plan(&store, "mock", &plan, crm::Authority::Normal).await;
     let done = |planned: &PlannedAction| (planned.action_id.clone(), Outcome::Done(Effect::new("1", true)));
     let outcomes: Vec<_> = plan.actions.iter().map(done).collect();
-    crm::Ledger::finish(&store, &outcomes).await.unwrap();
-    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    finish_actions(&store, &outcomes).await;
+    finish(&store, synced(), &mut work).await.unwrap();
     let written = store.written("mock", &work.lead_id).await.unwrap().swap_remove(0);
     store.record_restored(&work.lead_id, &written, &[Restored::PutBack]).await.unwrap();
     assert!(store.assignment(&work.lead_id).await.unwrap().unwrap().parked);
@@ -112,16 +111,16 @@ async fn recounts_stay_right_beside_assignments_and_responses(fixture: Fixture) 
         works.push(begin(&store, &event).await);
     }
     let mut running = tokio::task::JoinSet::new();
-    for (n, work) in works.into_iter().enumerate() {
+    for (n, mut work) in works.into_iter().enumerate() {
         let store = fixture.store().await;
         let after = fixture.clock.now() + Duration::from_hours(1);
         running.spawn(async move {
-            store.assign(&work, &Routing::parse(TEAM).unwrap(), &LeadFacts::default()).await.unwrap();
+            assign(&store, &Routing::parse(TEAM).unwrap(), &LeadFacts::default(), &mut work).await;
             store.recount_owner(after).await.unwrap();
             match n % 3 {
                 0 => drop(store.record_response(&work.lead_id, "ann").await.unwrap()),
-                1 => store.finish(&work, &Finish::Held, &json!([])).await.unwrap(),
-                _ => store.finish(&work, &synced(), &json!([])).await.unwrap(),
+                1 => finish(&store, Finish::Held, &mut work).await.unwrap(),
+                _ => finish(&store, synced(), &mut work).await.unwrap(),
             }
             store.recount_owner(after).await.unwrap();
         });

@@ -8,7 +8,8 @@ use serde_json::json;
 use store::{AuditKind, Cursor, Finish};
 
 use crate::support::{
-    Fixture, analyses, at, audit, begin, company, event, has_work, judged, kinds, lead, settled, synced,
+    Fixture, analyses, at, audit, begin, company, event, finish, has_work, judged, kinds, lead,
+    save_enrichment, save_judgement, settled, synced,
 };
 
 #[on_both]
@@ -29,15 +30,15 @@ async fn reopening_continues_from_saved_results(fixture: Fixture) {
 async fn a_new_judgement_is_a_new_round_with_the_same_enrichment(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    let work = begin(&store, &event).await;
-    store.save_enrichment(&work, company("a"), &json!({})).await.unwrap();
-    store.save_analysis(judged(&fixture, &work, "first"), None).await.unwrap();
-    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    let mut work = begin(&store, &event).await;
+    save_enrichment(&store, company("a"), json!({}), &mut work).await.unwrap();
+    save_judgement(&store, judged(&fixture, &work, "first"), &mut work).await.unwrap();
+    finish(&store, Finish::Held, &mut work).await.unwrap();
     store.reopen(&event.lead_id, true, "look again").await.unwrap();
-    let work = begin(&store, &event).await;
+    let mut work = begin(&store, &event).await;
     assert_eq!((work.round, work.analysis.is_none()), (2, true));
     assert_eq!(work.enrichment, Some(company("a")));
-    store.save_analysis(judged(&fixture, &work, "second"), None).await.unwrap();
+    save_judgement(&store, judged(&fixture, &work, "second"), &mut work).await.unwrap();
     let providers: Vec<_> =
         analyses(&store, &event.lead_id).await.into_iter().map(|a| (a.round, a.provider)).collect();
     assert_eq!(providers, [(2, "second".to_owned()), (1, "first".to_owned())]);
@@ -81,19 +82,20 @@ async fn settled_leads_judged_without_an_ai_are_rescored(fixture: Fixture) {
     settled(&fixture, &store, &first).await;
     fixture.advance(10);
     settled(&fixture, &store, &second).await;
-    let work = begin(&store, &failed).await;
-    store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
+    let mut work = begin(&store, &failed).await;
+    save_judgement(&store, judged(&fixture, &work, "rules"), &mut work).await.unwrap();
     let failure = Failure::permanent("bad", "bad");
     store.record_dead_letter("m1", Some(&failed), "{}", 1, &failure).await.unwrap();
-    let work = begin(&store, &open).await;
-    store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
+    let mut work = begin(&store, &open).await;
+    save_judgement(&store, judged(&fixture, &work, "rules"), &mut work).await.unwrap();
     let real = event("real", "a", 0);
-    let work = settled(&fixture, &store, &real).await;
+    settled(&fixture, &store, &real).await;
     store.reopen(&real.lead_id, true, "again").await.unwrap();
-    let mut judgement = judged(&fixture, &begin(&store, &real).await, "gemini");
+    let mut work = begin(&store, &real).await;
+    let mut judgement = judged(&fixture, &work, "gemini");
     judgement.fallback = false;
-    store.save_analysis(judgement, None).await.unwrap();
-    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    save_judgement(&store, judgement, &mut work).await.unwrap();
+    finish(&store, Finish::Held, &mut work).await.unwrap();
 
     let found = async |second, rest, limit| {
         store.leads_to_rescore(at(second), Duration::from_secs(rest), limit).await.unwrap()
@@ -121,9 +123,9 @@ async fn the_wait_for_rescoring_grows_each_time(fixture: Fixture) {
         fixture.advance(rest + 1);
         now += rest + 1;
         store.reopen(&event.lead_id, true, "again").await.unwrap();
-        let work = begin(&store, &event).await;
-        store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
-        store.finish(&work, &synced(), &json!([])).await.unwrap();
+        let mut work = begin(&store, &event).await;
+        save_judgement(&store, judged(&fixture, &work, "rules"), &mut work).await.unwrap();
+        finish(&store, synced(), &mut work).await.unwrap();
     }
 }
 

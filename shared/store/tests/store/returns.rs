@@ -6,7 +6,7 @@ use lead::{Arrival, Failure, LeadEvent, LeadStatus, Stage, TraceContext};
 use on_both::on_both;
 use store::{Accept, Attempts, AuditKind, Begun, Store};
 
-use crate::support::{Fixture, at, begin, event, kinds, lead, settled};
+use crate::support::{Fixture, at, begin, event, kinds, lead, note, settled};
 
 fn signed(person: &str, title: &str, received: i64, id: &str) -> LeadEvent {
     event(person, title, received).with_arrival(Arrival::webhook(id))
@@ -140,7 +140,7 @@ async fn a_return_within_one_millisecond_is_a_revision(fixture: Fixture) {
 async fn a_repeat_of_an_open_delivery_works_on_that_delivery(fixture: Fixture) {
     let store = fixture.store().await;
     let (first, repeated) = (event("ann", "a", 0), event("ann", "a", 1));
-    store.note(&repeated).await.unwrap();
+    note(&store, &repeated).await;
     let work = begin(&store, &first).await;
     assert_eq!(work.delivery_id, repeated.delivery_id(), "noted before the first was worked on");
     let failure = lead::Failure::permanent("refused", "no such country");

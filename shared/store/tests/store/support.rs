@@ -10,7 +10,8 @@ use serde_json::json;
 use store::{Accept, AnalysisRecord, Begun, Finish, Store, Work};
 use testkit::fixtures::judgement;
 pub(crate) use testkit::fixtures::{
-    analyses, at, audit, event, execute, kinds, lead, new_lead, rejected_body,
+    analyses, assign, at, audit, begin_plan, event, execute, finish, finish_actions, kinds, lead, new_lead,
+    note, rejected_body, save_enrichment, save_judgement,
 };
 
 /// A migrated database, and a manual clock.
@@ -71,8 +72,8 @@ pub(crate) fn synced() -> Finish {
 /// Accepts a lead, judges it without an AI, and marks it as written to the CRM.
 pub(crate) async fn settled(fixture: &Fixture, store: &Store, event: &LeadEvent) -> Work {
     assert!(matches!(store.accept(event).await.unwrap(), Accept::New | Accept::Revision));
-    let work = begin(store, event).await;
-    store.save_analysis(judged(fixture, &work, "rules"), None).await.unwrap();
-    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    let mut work = begin(store, event).await;
+    save_judgement(store, judged(fixture, &work, "rules"), &mut work).await.unwrap();
+    finish(store, synced(), &mut work).await.unwrap();
     work
 }

@@ -6,16 +6,18 @@ use on_both::on_both;
 use serde_json::json;
 use store::{Awaits, Finish, LeadFilter, MAX_ENRICH_TRIES, Store, Verdict};
 
-use crate::support::{Fixture, begin, company, event, judged, settled};
+use crate::support::{
+    Fixture, begin, company, event, finish, judged, save_enrichment, save_judgement, settled,
+};
 
 /// Adds a lead that was judged without an AI and while enrichment was unavailable.
-async fn unenriched(fixture: &Fixture, store: &Store, event: &LeadEvent, finish: Finish) {
+async fn unenriched(fixture: &Fixture, store: &Store, event: &LeadEvent, end: Finish) {
     store.accept(event).await.unwrap();
-    let work = begin(store, event).await;
+    let mut work = begin(store, event).await;
     let unavailable = Enrichment::nothing(EnrichmentStatus::Unavailable);
-    store.save_enrichment(&work, unavailable, &json!({})).await.unwrap();
-    store.save_analysis(judged(fixture, &work, "rules"), None).await.unwrap();
-    store.finish(&work, &finish, &json!([])).await.unwrap();
+    save_enrichment(store, unavailable, json!({}), &mut work).await.unwrap();
+    save_judgement(store, judged(fixture, &work, "rules"), &mut work).await.unwrap();
+    finish(store, end, &mut work).await.unwrap();
 }
 
 async fn waiting(store: &Store, awaits: Awaits) -> Vec<String> {

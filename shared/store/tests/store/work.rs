@@ -5,10 +5,11 @@ use std::time::Duration;
 use lead::{Clock as _, Dependency, Failure, LeadStatus};
 use on_both::on_both;
 use serde_json::json;
-use store::{AuditKind, Begun, Finish};
+use store::{AuditKind, Begun, Finish, NotSaved};
 
 use crate::support::{
-    Fixture, analyses, audit, begin, company, event, execute, has_work, judged, kinds, lead, settled, synced,
+    Fixture, analyses, audit, begin, company, event, execute, finish, has_work, judged, kinds, lead,
+    save_enrichment, save_judgement, settled, synced,
 };
 
 #[on_both]
@@ -35,9 +36,9 @@ async fn an_unknown_older_delivery_has_no_work(fixture: Fixture) {
 async fn work_continues_from_saved_results(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    let work = begin(&store, &event).await;
-    store.save_enrichment(&work, company("Fintech"), &json!({})).await.unwrap();
-    store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
+    let mut work = begin(&store, &event).await;
+    save_enrichment(&store, company("Fintech"), json!({}), &mut work).await.unwrap();
+    save_judgement(&store, judged(&fixture, &work, "rules"), &mut work).await.unwrap();
     let again = begin(&store, &event).await;
     assert_eq!(again.enrichment, Some(company("Fintech")));
     let analysis = again.analysis.unwrap();
@@ -75,10 +76,10 @@ async fn a_delivery_that_is_not_open_has_no_work(fixture: Fixture) {
 async fn the_first_enrichment_result_is_final(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    let work = begin(&store, &event).await;
-    for result in [company("1"), company("2")] {
-        assert_eq!(store.save_enrichment(&work, result, &json!({})).await.unwrap(), company("1"));
-    }
+    let mut work = begin(&store, &event).await;
+    save_enrichment(&store, company("1"), json!({}), &mut work).await.unwrap();
+    let second = save_enrichment(&store, company("2"), json!({}), &mut work).await;
+    assert!(matches!(second, Err(NotSaved::Raced)));
     assert_eq!(store.enrichment_of(&work.delivery_id).await.unwrap(), Some(company("1")));
     let enriched = [AuditKind::Accepted, AuditKind::Started, AuditKind::Enriched];
     assert_eq!(kinds(&store, &event.lead_id).await, enriched);
@@ -88,9 +89,10 @@ async fn the_first_enrichment_result_is_final(fixture: Fixture) {
 async fn the_first_judgement_of_a_round_is_final(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    let work = begin(&store, &event).await;
-    assert_eq!(store.save_analysis(judged(&fixture, &work, "first"), None).await.unwrap().provider, "first");
-    assert_eq!(store.save_analysis(judged(&fixture, &work, "second"), None).await.unwrap().provider, "first");
+    let mut work = begin(&store, &event).await;
+    save_judgement(&store, judged(&fixture, &work, "first"), &mut work).await.unwrap();
+    let second = save_judgement(&store, judged(&fixture, &work, "second"), &mut work).await;
+    assert!(matches!(second, Err(NotSaved::Raced)));
     assert_eq!(analyses(&store, &event.lead_id).await.len(), 1);
     assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().provider, "first");
     let lead = lead(&store, &event.lead_id).await;
@@ -103,16 +105,16 @@ async fn the_first_judgement_of_a_round_is_final(fixture: Fixture) {
 async fn finishing_a_delivery_twice_changes_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    let work = settled(&fixture, &store, &event).await;
+    let mut work = settled(&fixture, &store, &event).await;
     let (before, trail) = (lead(&store, &event.lead_id).await, kinds(&store, &event.lead_id).await);
     assert_eq!(
         (before.crm_provider.as_deref(), before.crm_record_id.as_deref()),
         (Some("mock"), Some("00Q1"))
     );
     fixture.advance(60);
-    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    finish(&store, Finish::Held, &mut work).await.unwrap();
     let other = Finish::Synced { provider: "mock", record_id: "other".into() };
-    store.finish(&work, &other, &json!([])).await.unwrap();
+    finish(&store, other, &mut work).await.unwrap();
     let after = lead(&store, &event.lead_id).await;
     assert_eq!((after.status, after.updated_at), (LeadStatus::Synced, before.updated_at));
     assert_eq!(after.crm_record_id, before.crm_record_id);
@@ -123,10 +125,10 @@ async fn finishing_a_delivery_twice_changes_nothing(fixture: Fixture) {
 async fn finishing_an_older_delivery_does_not_settle_the_newer_one(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
-    let work = begin(&store, &older).await;
+    let mut work = begin(&store, &older).await;
     store.accept(&newer).await.unwrap();
-    store.save_analysis(judged(&fixture, &work, "late"), None).await.unwrap();
-    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    save_judgement(&store, judged(&fixture, &work, "late"), &mut work).await.unwrap();
+    finish(&store, synced(), &mut work).await.unwrap();
     let lead = lead(&store, &newer.lead_id).await;
     assert_eq!((lead.status, lead.fit_score), (LeadStatus::Queued, None));
     assert_eq!(
@@ -141,8 +143,8 @@ async fn finishing_an_older_delivery_does_not_settle_the_newer_one(fixture: Fixt
 async fn a_held_lead_has_status_and_audit_event(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    let work = begin(&store, &event).await;
-    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    let mut work = begin(&store, &event).await;
+    finish(&store, Finish::Held, &mut work).await.unwrap();
     assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Held);
     assert_eq!(kinds(&store, &event.lead_id).await.last(), Some(&AuditKind::Held));
 }

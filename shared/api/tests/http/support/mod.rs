@@ -64,7 +64,7 @@ impl App {
         let analyst = Arc::new(TestAnalyst { rules, lies: AtomicBool::new(false) });
         let crm = Arc::new(mock_crm(&store, &clock));
         let pipeline = fixtures::pipeline(&store, &clock, analyst.clone(), crm, no_limits());
-        let pipeline = Arc::new(Pipeline { routing, ..pipeline });
+        let pipeline = Arc::new(Pipeline { routing: Arc::new(routing), ..pipeline });
         let operations = Operations::new(Arc::clone(&queue), Arc::clone(&pipeline));
         Self { clock, store, queue, pipeline, operations, analyst, _database: test }
     }

@@ -1,0 +1,105 @@
+//! Beginning work on deliveries: one reading for all that begin at the same time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use batcher::{Batcher, Bounds, Interrupted};
+use database::{DatabaseError, Rows};
+use futures::FutureExt as _;
+use futures::future::join_all;
+use lead::LeadEvent;
+use sqlx::any::AnyRow;
+
+use super::Change;
+use crate::codec::Columns as _;
+use crate::work::{KnownRows, work_columns};
+use crate::{Begun, Result, Store, Work};
+
+const BOUNDS: Bounds = Bounds { calls: 64, batches: 2 };
+
+/// The beginning of work on deliveries, in batches.
+pub(super) struct Begins(Batcher<String, (LeadEvent, u32), Result<Begun>>);
+
+impl Begins {
+    pub(super) fn new(store: Store) -> Self {
+        let run = move |calls: Vec<(LeadEvent, u32)>| {
+            let store = store.clone();
+            async move { begin_all(&store, calls).await }.boxed()
+        };
+        Self(Batcher::new(BOUNDS, run))
+    }
+
+    pub(super) async fn begin(&self, event: &LeadEvent, attempt: u32) -> Result<Begun> {
+        let begun = self.0.call(event.lead_id.as_str().to_owned(), (event.clone(), attempt)).await;
+        begun.unwrap_or_else(|Interrupted| Err(DatabaseError::Sql(sqlx::Error::WorkerCrashed)))
+    }
+}
+
+/// Begins deliveries that nothing has happened to since they were accepted without writing anything: the
+/// beginning is saved with the first result. All others begin in a transaction each.
+async fn begin_all(store: &Store, calls: Vec<(LeadEvent, u32)>) -> Vec<Result<Begun>> {
+    let mut untouched = match read_untouched(store, &calls).await {
+        Ok(untouched) => untouched,
+        Err(error) => {
+            let error = Arc::new(error);
+            return calls.iter().map(|_| Err(DatabaseError::Shared(Arc::clone(&error)))).collect();
+        }
+    };
+    let begins = calls.into_iter().map(|(event, attempt)| {
+        let row = untouched.remove(event.delivery_id().as_str());
+        async move {
+            match row.map(|row| begin_untouched(&row, &event, attempt)) {
+                Some(Ok(Some(work))) => Ok(Begun::Work(Box::new(work))),
+                Some(Err(error)) => Err(error),
+                Some(Ok(None)) | None => store.begin_work(&event, attempt).await,
+            }
+        }
+    });
+    join_all(begins).await
+}
+
+/// The work on a delivery; none if the event differs from the stored delivery.
+fn begin_untouched(row: &AnyRow, event: &LeadEvent, attempt: u32) -> Result<Option<Work>> {
+    // The first content of a signed webhook counts, even if it was resent with other content.
+    if row.text("content_hash")? != event.content_hash.as_str() {
+        return Ok(None);
+    }
+    let mut work = Work::read(row, event.lead.clone())?;
+    work.known = KnownRows {
+        assignment: row.flag("has_assignment")?,
+        actions: row.flag("has_actions")?,
+        same_address: row.flag("has_same_address")?,
+    };
+    work.add(Change::Started { attempt });
+    Ok(Some(work))
+}
+
+/// The rows of the open deliveries that are the newest of their leads, and have neither failed nor been
+/// judged, by delivery.
+async fn read_untouched(store: &Store, calls: &[(LeadEvent, u32)]) -> Result<HashMap<String, AnyRow>> {
+    let mut deliveries = Rows::new(["delivery_id"]);
+    for (event, _) in calls {
+        deliveries.push([event.delivery_id().as_str().into()]);
+    }
+    let mut connection = store.database.pool().acquire().await?;
+    let rows = deliveries
+        .fetch_all(
+            &mut connection,
+            concat!(
+                "SELECT ",
+                work_columns!(),
+                ", CAST(CASE WHEN EXISTS (SELECT 1 FROM lead_assignment s WHERE s.lead_id = l.lead_id) \
+                   THEN 1 ELSE 0 END AS BIGINT) AS has_assignment, \
+                 CAST(CASE WHEN EXISTS (SELECT 1 FROM crm_action a WHERE a.lead_id = l.lead_id) \
+                   THEN 1 ELSE 0 END AS BIGINT) AS has_actions, \
+                 CAST(CASE WHEN EXISTS (SELECT 1 FROM lead o WHERE o.email = l.email AND o.lead_id <> l.lead_id) \
+                   THEN 1 ELSE 0 END AS BIGINT) AS has_same_address \
+                 FROM given JOIN delivery d ON d.delivery_id = given.delivery_id \
+                 JOIN lead l ON l.lead_id = d.lead_id AND l.delivery_id = d.delivery_id \
+                 WHERE d.state = 'open' AND l.failure IS NULL AND l.status = 'queued' \
+                 AND NOT EXISTS (SELECT 1 FROM analysis a WHERE a.delivery_id = d.delivery_id AND a.lead_id = d.lead_id)"
+            ),
+        )
+        .await?;
+    rows.into_iter().map(|row| Ok((row.text("delivery_id")?, row))).collect()
+}

@@ -1,0 +1,85 @@
+//! Reads that leads make at the same time, in one statement for all of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use batcher::{Batcher, Bounds, Interrupted};
+use breaker::HealthRecord;
+use database::DatabaseError;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use lead::{Dependency, EmailAddress};
+
+use crate::suppression::suppressed_all;
+use crate::{Result, Store, SuppressionKind};
+
+const BOUNDS: Bounds = Bounds { calls: 256, batches: 2 };
+
+/// The shared reads of a store.
+pub(super) struct Reads {
+    suppressed: Shared<EmailAddress, Option<SuppressionKind>>,
+    health: Shared<Dependency, HealthRecord>,
+}
+
+impl Reads {
+    pub(super) fn new(store: &Store) -> Self {
+        let people = store.clone();
+        let suppressed = Shared::new(move |emails| {
+            let store = people.clone();
+            async move {
+                let mut connection = store.database.pool().acquire().await?;
+                suppressed_all(&mut connection, &emails).await
+            }
+            .boxed()
+        });
+        let systems = store.clone();
+        let health = Shared::new(move |dependencies| {
+            let store = systems.clone();
+            async move { store.health_of(&dependencies).await }.boxed()
+        });
+        Self { suppressed, health }
+    }
+
+    pub(super) async fn suppressed(&self, email: &EmailAddress) -> Result<Option<SuppressionKind>> {
+        self.suppressed.read(email.clone()).await
+    }
+
+    pub(super) async fn health(&self, dependency: &Dependency) -> Result<HealthRecord> {
+        self.health.read(dependency.clone()).await
+    }
+}
+
+/// Reads of one kind. A read sees everything that was committed before it was asked for.
+struct Shared<T, R> {
+    batcher: Batcher<u64, T, Result<R>>,
+    /// Reads never wait for each other, so that each has a key of its own.
+    next_key: AtomicU64,
+}
+
+impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
+    fn new(
+        read: impl Fn(Vec<T>) -> BoxFuture<'static, Result<Vec<R>>> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let run = move |calls: Vec<T>| {
+            let read = read.clone();
+            async move {
+                let number = calls.len();
+                match read(calls).await {
+                    Ok(results) => results.into_iter().map(Ok).collect(),
+                    Err(error) => {
+                        let error = Arc::new(error);
+                        (0..number).map(|_| Err(DatabaseError::Shared(Arc::clone(&error)))).collect()
+                    }
+                }
+            }
+            .boxed()
+        };
+        Self { batcher: Batcher::new(BOUNDS, run), next_key: AtomicU64::new(0) }
+    }
+
+    async fn read(&self, call: T) -> Result<R> {
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        let interrupted = |Interrupted| Err(DatabaseError::Sql(sqlx::Error::WorkerCrashed));
+        self.batcher.call(key, call).await.unwrap_or_else(interrupted)
+    }
+}
