@@ -3,7 +3,7 @@
 //! A batch is whatever has gathered while the earlier batches were running. There is no timer: a call that
 //! finds nothing running starts at once, by itself, and under load the batches grow until they keep up.
 //!
-//! Calls with the same key run one after another, in the order in which they were made, and never share a
+//! Calls with the same key, if they have one, run one after another, in the order in which they were made, and never share a
 //! batch. The code that runs a batch may therefore assume that its keys are distinct, and that nothing else
 //! of this process runs for them.
 
@@ -58,7 +58,7 @@ struct State<K, T, R> {
 }
 
 struct Waiting<K, T, R> {
-    key: K,
+    key: Option<K>,
     call: T,
     reply: oneshot::Sender<R>,
 }
@@ -90,9 +90,10 @@ where
         Self { shared: Arc::new(Shared { bounds, run: Box::new(run), state: Mutex::new(state) }) }
     }
 
-    /// Makes a call and waits for its result. A batch that has begun ends even if its callers stop waiting; a
+    /// Makes a call, with a key or without one, and waits for its result. A batch that has begun ends even if its callers stop waiting; a
     /// call whose caller stops waiting before its batch begins is not made.
-    pub async fn call(&self, key: K, call: T) -> Result<R, Interrupted> {
+    pub async fn call(&self, key: impl Into<Option<K>>, call: T) -> Result<R, Interrupted> {
+        let key = key.into();
         let (reply, result) = oneshot::channel();
         self.shared.lock().waiting.push_back(Waiting { key, call, reply });
         start_batches(&self.shared);
@@ -117,7 +118,7 @@ impl<K: Clone + Eq + Hash, T, R> State<K, T, R> {
                 continue;
             }
             // A later call with the key of one that is left waits as well: that key is busy.
-            if self.busy.insert(next.key.clone()) {
+            if next.key.as_ref().is_none_or(|key| self.busy.insert(key.clone())) {
                 batch.push(next);
             } else {
                 left.push_back(next);
@@ -159,7 +160,7 @@ where
 {
     let (mut keys, mut calls, mut replies) = (Vec::new(), Vec::new(), Vec::new());
     for Waiting { key, call, reply } in batch {
-        keys.push(key);
+        keys.extend(key);
         calls.push(call);
         replies.push(reply);
     }

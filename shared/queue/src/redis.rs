@@ -29,7 +29,6 @@
 //!
 //! It needs one Redis server (6.2 or newer), with or without replicas. Redis Cluster is not supported.
 
-mod batch;
 mod bullmq;
 mod connection;
 mod dead_letter;
@@ -50,10 +49,9 @@ use jiff::Timestamp;
 use lead::{DeliveryId, Dependency, Failure, LeadEvent, LeadId};
 use serde_json::json;
 
-use self::batch::Batch;
 use self::bullmq::BullMq;
 use self::connection::Connection;
-use self::jobs::{Addition, JOB, KEEP_COMPLETED, additions, completions, job_options};
+use self::jobs::{Addition, Calls, JOB, KEEP_COMPLETED, additions, completions, job_options};
 pub use self::options::{RedisOptions, RedisUrlError};
 use self::scripts::{Keys, Scripts};
 use self::timer::Timer;
@@ -84,8 +82,8 @@ pub struct RedisQueue {
     scripts: Arc<Scripts>,
     keys: Keys,
     options: RedisOptions,
-    additions: Batch<Addition>,
-    completions: Batch<Receipt>,
+    additions: Calls<Addition>,
+    completions: Calls<Receipt>,
     /// Distinguishes the leases of this handle from those of every other handle, in this process or another.
     holder: String,
     claims: AtomicU64,
@@ -147,7 +145,8 @@ impl RedisQueue {
     }
 
     async fn complete(&self, receipt: &Receipt) -> Result<i64, QueueError> {
-        let completed = self.completions.call(receipt.clone()).await?;
+        let completed = self.completions.call(receipt.key.clone(), receipt.clone()).await;
+        let completed = completed.map_err(QueueError::unavailable)??;
         self.finish(receipt, completed, None).await
     }
 
@@ -180,7 +179,8 @@ impl LeadQueue for RedisQueue {
         let data = serde_json::to_string(event).map_err(QueueError::unavailable)?;
         let (id, lead) = (event.delivery_id().into(), event.lead_id.as_str().to_owned());
         let content = event.content_hash.as_str().to_owned();
-        let added = self.additions.call(Addition { id, data, lead, content }).await?;
+        let added = self.additions.call(lead.clone(), Addition { id, data, lead, content }).await;
+        let added = added.map_err(QueueError::unavailable)??;
         Ok(if added == 1 { Sent::Accepted } else { Sent::Duplicate })
     }
 

@@ -1,7 +1,6 @@
 //! Reads that leads make at the same time, in one statement for all of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use batcher::{Batcher, Bounds, Interrupted};
 use breaker::HealthRecord;
@@ -51,9 +50,7 @@ impl Reads {
 
 /// Reads of one kind. A read sees everything that was committed before it was asked for.
 struct Shared<T, R> {
-    batcher: Batcher<u64, T, Result<R>>,
-    /// Reads never wait for each other, so that each has a key of its own.
-    next_key: AtomicU64,
+    batcher: Batcher<(), T, Result<R>>,
 }
 
 impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
@@ -74,12 +71,11 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
             }
             .boxed()
         };
-        Self { batcher: Batcher::new(BOUNDS, run), next_key: AtomicU64::new(0) }
+        Self { batcher: Batcher::new(BOUNDS, run) }
     }
 
     async fn read(&self, call: T) -> Result<R> {
-        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
         let interrupted = |Interrupted| Err(DatabaseError::Sql(sqlx::Error::WorkerCrashed));
-        self.batcher.call(key, call).await.unwrap_or_else(interrupted)
+        self.batcher.call(None, call).await.unwrap_or_else(interrupted)
     }
 }
