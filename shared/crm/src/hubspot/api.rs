@@ -11,6 +11,7 @@ use super::errors::{Refusal, RefusalKind};
 use super::rate_limit::RateLimit;
 use super::token::Tokens;
 use super::{DEPENDENCY, HubSpotSettings, errors};
+use crate::call_count::count_call;
 
 /// Immediate retries of a call after a connection error, a 5xx or a 423. Retrying is safe because writes go
 /// by id or by a unique property. A call that timed out is not retried: its time budget is spent.
@@ -191,6 +192,7 @@ impl Api {
         let mut renewed = false;
         loop {
             self.rate_limit.wait(self.clock.now()).await?;
+            count_call("hubspot", operation(path));
             let token = self.tokens.token(&self.http).await?;
             let request = self.http.request(method.clone(), url.clone()).bearer_auth(token.expose_secret());
             let request = if let Some(body) = body { request.json(body) } else { request };
@@ -222,6 +224,25 @@ impl Api {
                 .into()
         })
     }
+}
+
+/// The name of an operation in metrics.
+fn operation(path: &str) -> &'static str {
+    const NAMES: [(&str, &str); 12] = [
+        ("/batch/associate/default", "associate"),
+        ("/associations/", "read_associations"),
+        ("/batch/read", "read"),
+        ("/batch/create", "create"),
+        ("/batch/upsert", "upsert"),
+        ("/batch/update", "update"),
+        ("/search", "search"),
+        ("/properties", "properties"),
+        ("/owners", "owners"),
+        ("/pipelines", "pipelines"),
+        ("/account-info", "account"),
+        ("/objects", "list"),
+    ];
+    NAMES.iter().find(|(part, _)| path.contains(part)).map_or("other", |(_, name)| name)
 }
 
 fn parse(url: &str) -> Result<Url, Failure> {

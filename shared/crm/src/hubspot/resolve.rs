@@ -3,20 +3,25 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures::future::{try_join, try_join_all};
 use lead::{EmailAddress, Failure, LeadId};
 
 use super::HubSpotCrm;
 use super::adoption::MERGED;
+use super::calls::{EMAIL, ReadLane};
 use super::company::Company;
+use super::facts::CONTACT_FACTS;
 use super::schema::readable;
 use crate::{
-    Action, FieldChange, LeftOut, Mode, Object, OwnerStatus, PlannedAction, PresentRecord, RecordWrite,
+    Action, FieldChange, LeftOut, Mode, Object, ObjectSchema, OwnerStatus, PlannedAction, PresentRecord,
+    RecordWrite,
 };
 
 /// The property with a contact's secondary addresses, separated by `;`.
-const MORE_ADDRESSES: &str = "hs_additional_emails";
+pub(super) const MORE_ADDRESSES: &str = "hs_additional_emails";
 
 /// A plan resolved against the account's records.
+#[derive(Clone)]
 pub(super) struct Resolution {
     /// The lead's existing contact.
     pub(super) contact: Option<Contact>,
@@ -30,13 +35,14 @@ pub(super) struct Resolution {
 
 impl Resolution {
     /// Every field that the actions touch, with its current value.
-    pub(super) fn into_changes(self) -> Vec<FieldChange> {
-        let writes = self.actions.into_iter().flat_map(|action| action.writes);
-        writes.flat_map(|write| write.changes).collect()
+    pub(super) fn changes(&self) -> Vec<FieldChange> {
+        let writes = self.actions.iter().flat_map(|action| &action.writes);
+        writes.flat_map(|write| write.changes.clone()).collect()
     }
 }
 
 /// The lead's contact.
+#[derive(Clone)]
 pub(super) struct Contact {
     pub(super) present: PresentRecord,
     /// Whether key or anchor already link it to the lead. Otherwise it was found by address and will be
@@ -45,6 +51,7 @@ pub(super) struct Contact {
 }
 
 /// A task, note or deal.
+#[derive(Clone)]
 pub(super) struct Other {
     pub(super) present: PresentRecord,
     /// Whether it is associated with the lead's contact.
@@ -52,6 +59,7 @@ pub(super) struct Other {
 }
 
 /// The writes of one action.
+#[derive(Clone)]
 pub(super) struct Resolved {
     pub(super) writes: Vec<RecordWrite>,
 }
@@ -63,6 +71,10 @@ pub(super) struct Hints<'a> {
     pub(super) conflicting_id: Option<&'a str>,
     /// The contact that an earlier plan wrote for the lead.
     pub(super) written: Option<&'a str>,
+    /// Whether every record is looked up in every way. Otherwise a lead that was never written is looked up
+    /// by its address only, and its tasks, notes and deals are taken to be absent: creating a record that
+    /// exists is a conflict, after which the plan is resolved thoroughly.
+    pub(super) thorough: bool,
 }
 
 /// Whether an action creates the lead's contact if it does not exist.
@@ -83,12 +95,20 @@ impl HubSpotCrm {
         actions: &[PlannedAction],
         hints: Hints<'_>,
     ) -> Result<Resolution, Failure> {
-        let contact = self.contact_of(lead, actions, hints).await?;
-        let company = match actions.iter().find_map(|planned| domain_of(&planned.action)) {
-            Some(domain) => self.company_of(domain).await?,
-            None => None,
+        let domain = actions.iter().find_map(|planned| domain_of(&planned.action));
+        let company = async {
+            match domain {
+                Some(domain) => self.company_of(domain, hints.thorough).await,
+                None => Ok(None),
+            }
         };
-        let others = self.others_of(lead, actions, contact.as_ref()).await?;
+        let (contact, company) = try_join(self.contact_of(lead, actions, hints), company).await?;
+        let is_linked = contact.as_ref().is_some_and(|contact| contact.linked);
+        let others = if is_linked || self.is_looked_up(lead, hints) || !is_about_new_records(actions) {
+            self.others_of(lead, actions, contact.as_ref()).await?
+        } else {
+            HashMap::new()
+        };
         let owners = actions.iter().filter_map(|planned| planned.action.owner()).map(str::to_owned);
         let owners = self.owners.get(&self.api, owners.collect()).await;
         let mut resolved = Vec::with_capacity(actions.len());
@@ -136,20 +156,14 @@ impl HubSpotCrm {
     ) -> Result<Option<Contact>, Failure> {
         let Some((mapping, schema)) = self.ready(Object::Lead).await? else { return Ok(None) };
         let (object, key) = (mapping.object(), mapping.external_id());
-        let mut properties = readable(&self.mapping, &[Object::Lead, Object::Contact], &schema);
-        let own = [MORE_ADDRESSES, MERGED].into_iter().filter(|name| schema.0.contains_key(*name));
-        properties.extend(own.map(str::to_owned));
+        let properties = self.contact_properties(&schema);
         let email = actions.iter().find_map(|planned| address_of(&planned.action));
-        let found = match (self.linked_contact(lead, object, key, &properties).await?, hints.written) {
-            (None, Some(id)) => Some(self.written_contact(id, object, &properties).await?),
-            (found, _) => found,
-        };
-        let mut linked = found.is_some();
-        let found = match (found, email) {
-            (None, Some(email)) => {
-                self.contact_by_address(email, hints.conflicting_id, object, &properties).await?
+        let (found, mut linked) = match (self.memory.followed_contact(lead, self.clock.now()), email) {
+            (Some(followed), _) if !hints.thorough => (Some(followed), true),
+            (_, Some(email)) if !self.is_looked_up(lead, hints) && is_about_new_records(actions) => {
+                (self.contact_by_address(email, object, &properties).await?, false)
             }
-            (found, _) => found,
+            (_, email) => self.looked_up_contact(lead, email, hints, &properties).await?,
         };
         let Some(present) = found else { return Ok(None) };
         // Another process may have created it with the lead's key since the lookup by key.
@@ -160,6 +174,54 @@ impl HubSpotCrm {
         Ok(Some(Contact { present, linked }))
     }
 
+    /// Whether the lead is looked up in every way: a lead that may have been written before.
+    fn is_looked_up(&self, lead: &LeadId, hints: Hints<'_>) -> bool {
+        hints.thorough || hints.written.is_some() || self.memory.is_written(lead)
+    }
+
+    /// The contact by key, by anchor, as written before, and by address, and whether it is linked to the
+    /// lead.
+    async fn looked_up_contact(
+        &self,
+        lead: &LeadId,
+        email: Option<&EmailAddress>,
+        hints: Hints<'_>,
+        properties: &[String],
+    ) -> Result<(Option<PresentRecord>, bool), Failure> {
+        let Some((mapping, _)) = self.ready(Object::Lead).await? else { return Ok((None, false)) };
+        let (object, key) = (mapping.object(), mapping.external_id());
+        let linked = self.linked_contact(lead, object, key, properties).await?;
+        match (linked, hints.written, email) {
+            (Some(linked), ..) => return Ok((Some(linked), true)),
+            (None, Some(id), _) => {
+                return Ok((Some(self.written_contact(id, object, properties).await?), true));
+            }
+            (None, None, None) => return Ok((None, false)),
+            (None, None, Some(email)) => {
+                self.memory.forget_absent(email.expose());
+                if let Some(found) = self.contact_by_address(email, object, properties).await? {
+                    return Ok((Some(found), false));
+                }
+            }
+        }
+        // The lookup by address finds none, but HubSpot named the holder of the address.
+        match hints.conflicting_id {
+            Some(id) => Ok((self.calls.read_by_id(object, id, properties).await?, false)),
+            None => Ok((None, false)),
+        }
+    }
+
+    /// The properties of a contact to read: those that the mapping writes, and those that identify it or are
+    /// facts.
+    pub(super) fn contact_properties(&self, schema: &ObjectSchema) -> Vec<String> {
+        let mut properties = readable(&self.mapping, &[Object::Lead, Object::Contact], schema);
+        let own = [MORE_ADDRESSES, MERGED].into_iter().chain(CONTACT_FACTS);
+        properties.extend(own.filter(|name| schema.0.contains_key(*name)).map(str::to_owned));
+        properties.sort_unstable();
+        properties.dedup();
+        properties
+    }
+
     /// The contact that is linked to the lead by its key or, failing that, by the anchor.
     pub(super) async fn linked_contact(
         &self,
@@ -168,29 +230,31 @@ impl HubSpotCrm {
         key: &str,
         properties: &[String],
     ) -> Result<Option<PresentRecord>, Failure> {
-        if let Some(present) = self.api.read_record(object, key, lead.as_str(), properties).await? {
+        if let Some(present) = self.calls.read_by(object, key, lead.as_str(), properties).await? {
             return Ok(Some(present));
         }
         match self.anchored_contact(lead).await? {
-            Some(id) => Ok(self.api.read_records(object, None, &[id.as_str()], properties).await?.pop()),
+            Some(id) => self.calls.read_by_id(object, &id, properties).await,
             None => Ok(None),
         }
     }
 
-    /// The contact with the lead's address. If the lookup finds none, the contact that `HubSpot` named as its
-    /// holder.
-    async fn contact_by_address(
+    /// The contact with an address. An address without a contact is remembered for some minutes.
+    pub(super) async fn contact_by_address(
         &self,
         email: &EmailAddress,
-        conflicting_id: Option<&str>,
         object: &str,
         properties: &[String],
     ) -> Result<Option<PresentRecord>, Failure> {
-        let found = self.api.read_record(object, "email", email.expose(), properties).await?;
-        match (found, conflicting_id) {
-            (None, Some(id)) => Ok(self.api.read_records(object, None, &[id], properties).await?.pop()),
-            (found, _) => Ok(found),
+        let email = email.expose();
+        if self.memory.is_absent(email, self.clock.now()) {
+            return Ok(None);
         }
+        let found = self.calls.read_by(object, EMAIL, email, properties).await?;
+        if found.is_none() {
+            self.memory.note_absent(email, self.clock.now());
+        }
+        Ok(found)
     }
 
     /// The existing tasks, notes and deals of the actions.
@@ -200,38 +264,56 @@ impl HubSpotCrm {
         actions: &[PlannedAction],
         contact: Option<&Contact>,
     ) -> Result<HashMap<String, Other>, Failure> {
-        let mut others = HashMap::new();
-        for object in [Object::Task, Object::Activity, Object::Opportunity] {
-            let of_object = actions.iter().filter(|planned| planned.action.object() == object);
-            let mut ids: Vec<&str> = of_object.map(|planned| planned.external_id(lead)).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            if ids.is_empty() {
-                continue;
-            }
-            let Some((mapping, schema)) = self.ready(object).await? else { continue };
-            let properties = readable(&self.mapping, &[object], &schema);
-            let key = mapping.external_id();
-            let found = self.api.read_records(mapping.object(), Some(key), &ids, &properties).await?;
-            let associated = match (contact, self.mapping.object(Object::Lead)) {
-                (Some(contact), Some(person)) => {
-                    let ids: Vec<&str> = found.iter().map(|record| record.record_id.as_str()).collect();
-                    let pairs = self.api.associated(mapping.object(), person.object(), &ids).await?;
-                    let of_lead = pairs.into_iter().filter(|(_, id)| *id == contact.present.record_id);
-                    of_lead.map(|(id, _)| id).collect()
-                }
-                _ => Vec::new(),
-            };
-            for present in found {
-                let Some(id) = present.value(key).and_then(|id| id.as_str()).map(str::to_owned) else {
-                    continue;
-                };
-                let associated = associated.contains(&present.record_id);
-                others.insert(id, Other { present, associated });
-            }
-        }
-        Ok(others)
+        let kinds = [Object::Task, Object::Activity, Object::Opportunity];
+        let found =
+            try_join_all(kinds.map(|object| self.others_of_kind(object, lead, actions, contact))).await?;
+        Ok(found.into_iter().flatten().collect())
     }
+
+    async fn others_of_kind(
+        &self,
+        object: Object,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+        contact: Option<&Contact>,
+    ) -> Result<Vec<(String, Other)>, Failure> {
+        let of_object = actions.iter().filter(|planned| planned.action.object() == object);
+        let mut ids: Vec<String> = of_object.map(|planned| planned.external_id(lead).to_owned()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some((mapping, schema)) = self.ready(object).await? else { return Ok(Vec::new()) };
+        let properties = readable(&self.mapping, &[object], &schema);
+        let key = mapping.external_id();
+        let lane =
+            ReadLane { object: mapping.object().to_owned(), unique: Some(key.to_owned()), archived: false };
+        let found = self.calls.read(lane, ids, &properties).await?;
+        let associated: Vec<String> = match (contact, self.mapping.object(Object::Lead)) {
+            (Some(contact), Some(person)) => {
+                let ids = found.iter().map(|record| record.record_id.clone()).collect();
+                let pairs = self.calls.associated(mapping.object(), person.object(), ids).await?;
+                let of_lead = pairs.into_iter().filter(|(_, id)| *id == contact.present.record_id);
+                of_lead.map(|(id, _)| id).collect()
+            }
+            _ => Vec::new(),
+        };
+        let others = found.into_iter().filter_map(|present| {
+            let id = present.value(key).and_then(|id| id.as_str())?.to_owned();
+            let associated = associated.contains(&present.record_id);
+            Some((id, Other { present, associated }))
+        });
+        Ok(others.collect())
+    }
+}
+
+/// Whether actions can be the first of a lead: they create its contact, and change no task or deal that
+/// exists.
+fn is_about_new_records(actions: &[PlannedAction]) -> bool {
+    let changes_other = |action: &Action| !is_person(action.object()) && action.mode() == Mode::Update;
+    actions.iter().any(|planned| creates_contact(&planned.action))
+        && !actions.iter().any(|planned| changes_other(&planned.action))
 }
 
 /// Why an owner cannot own the record, if the account says so.

@@ -1,0 +1,387 @@
+//! The calls that leads share: reads, searches, writes and associations, each in the lane of its object.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use batcher::Interrupted;
+use futures::FutureExt as _;
+use lead::{Cause, Failure, FailureClass};
+use serde_json::Value;
+
+use super::DEPENDENCY;
+use super::adoption::MERGED;
+use super::api::Api;
+use super::errors::Refusal;
+use super::records::{By, Row, Search, Written};
+use super::resolve::MORE_ADDRESSES;
+use crate::PresentRecord;
+use crate::lanes::Lanes;
+
+/// The maximum number of records in a call.
+const MAX_ROWS: usize = 100;
+
+/// The property with a contact's primary address.
+pub(super) const EMAIL: &str = "email";
+
+/// The shared calls of an account.
+pub(super) struct Calls {
+    api: Arc<Api>,
+    reads: Lanes<ReadLane, u64, Read, Result<Vec<PresentRecord>, Failure>>,
+    searches: Lanes<SearchLane, u64, CompanySearch, Result<Vec<PresentRecord>, Failure>>,
+    associated: Lanes<Between, u64, Vec<String>, Result<Vec<(String, String)>, Failure>>,
+    writes: Lanes<WriteLane, String, Row, Result<Written, Refusal>>,
+    associations: Lanes<Between, (String, String), (String, String), Result<(), Refusal>>,
+    /// Reads have keys of their own: two reads of one record share a call.
+    last_read: AtomicU64,
+}
+
+/// Reads of the records of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ReadLane {
+    pub(super) object: String,
+    /// The unique property to read by; none for `HubSpot`'s id.
+    pub(super) unique: Option<String>,
+    /// Whether deleted records are read, and only these.
+    pub(super) archived: bool,
+}
+
+/// A read of some records.
+#[derive(Clone, Debug)]
+pub(super) struct Read {
+    ids: Vec<String>,
+    properties: Vec<String>,
+}
+
+/// Searches for the records of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct SearchLane {
+    object: String,
+    names: Vec<String>,
+}
+
+/// A search for the companies of a domain.
+struct CompanySearch {
+    domain: String,
+    properties: Vec<String>,
+}
+
+/// Two objects.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Between {
+    from: String,
+    to: String,
+}
+
+/// Writes of the records of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct WriteLane {
+    object: String,
+    by: By,
+}
+
+impl Calls {
+    pub(super) fn new(api: Arc<Api>) -> Self {
+        Self {
+            api,
+            reads: Lanes::new(MAX_ROWS),
+            searches: Lanes::new(MAX_ROWS),
+            associated: Lanes::new(MAX_ROWS),
+            writes: Lanes::new(MAX_ROWS),
+            associations: Lanes::new(MAX_ROWS),
+            last_read: AtomicU64::new(0),
+        }
+    }
+
+    /// Reads records by their ids or their values of a unique property. Records that do not exist are missing
+    /// from the result.
+    pub(super) async fn read(
+        &self,
+        lane: ReadLane,
+        ids: Vec<String>,
+        properties: &[String],
+    ) -> Result<Vec<PresentRecord>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let api = Arc::clone(&self.api);
+        let run = move |lane: ReadLane, reads: Vec<Read>| {
+            let api = Arc::clone(&api);
+            async move { read_all(&api, &lane, &reads).await }.boxed()
+        };
+        let read = Read { ids, properties: properties.to_vec() };
+        self.reads.call(lane, self.next_key(), read, run).await.unwrap_or_else(|lost| Err(interrupted(lost)))
+    }
+
+    /// Reads a record by its id.
+    pub(super) async fn read_by_id(
+        &self,
+        object: &str,
+        id: &str,
+        properties: &[String],
+    ) -> Result<Option<PresentRecord>, Failure> {
+        let lane = ReadLane { object: object.to_owned(), unique: None, archived: false };
+        Ok(self.read(lane, vec![id.to_owned()], properties).await?.pop())
+    }
+
+    /// Reads the record with this value of a unique property.
+    pub(super) async fn read_by(
+        &self,
+        object: &str,
+        unique: &str,
+        value: &str,
+        properties: &[String],
+    ) -> Result<Option<PresentRecord>, Failure> {
+        let lane = ReadLane { object: object.to_owned(), unique: Some(unique.to_owned()), archived: false };
+        Ok(self.read(lane, vec![value.to_owned()], properties).await?.pop())
+    }
+
+    /// The id of the deleted record with this value of a unique property; none if there is no such record or
+    /// the account refuses the query. `HubSpot` keeps deleted records for 90 days.
+    pub(super) async fn read_deleted(
+        &self,
+        object: &str,
+        unique: &str,
+        value: &str,
+    ) -> Result<Option<String>, Failure> {
+        let lane = ReadLane { object: object.to_owned(), unique: Some(unique.to_owned()), archived: true };
+        match self.read(lane, vec![value.to_owned()], &[unique.to_owned()]).await {
+            // The result may be a merged record, which is not deleted: its property holds another value.
+            Ok(found) => {
+                let found = found.into_iter().find(|record| holds(record, unique, value));
+                Ok(found.map(|record| record.record_id))
+            }
+            Err(failure) if failure.class() == FailureClass::Permanent => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Searches the companies that have a domain in one of the properties `names`, the most recently modified
+    /// first.
+    pub(super) async fn search_domain(
+        &self,
+        object: &str,
+        names: &[&str],
+        domain: &str,
+        properties: &[String],
+    ) -> Result<Vec<PresentRecord>, Failure> {
+        let api = Arc::clone(&self.api);
+        let run = move |lane: SearchLane, searches: Vec<CompanySearch>| {
+            let api = Arc::clone(&api);
+            async move { search_all(&api, &lane, &searches).await }.boxed()
+        };
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let lane = SearchLane { object: object.to_owned(), names };
+        let search = CompanySearch { domain: domain.to_lowercase(), properties: properties.to_vec() };
+        let found = self.searches.call(lane, self.next_key(), search, run).await;
+        found.unwrap_or_else(|lost| Err(interrupted(lost)))
+    }
+
+    /// Reads the associations of records, as pairs of the id in `ids` and the id of the associated record.
+    pub(super) async fn associated(
+        &self,
+        from: &str,
+        to: &str,
+        ids: Vec<String>,
+    ) -> Result<Vec<(String, String)>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let api = Arc::clone(&self.api);
+        let run = move |lane: Between, reads: Vec<Vec<String>>| {
+            let api = Arc::clone(&api);
+            async move { associated_all(&api, &lane, &reads).await }.boxed()
+        };
+        let lane = Between { from: from.to_owned(), to: to.to_owned() };
+        let pairs = self.associated.call(lane, self.next_key(), ids, run).await;
+        pairs.unwrap_or_else(|lost| Err(interrupted(lost)))
+    }
+
+    /// Writes a record. Writes of one record follow each other.
+    pub(super) async fn write(&self, object: &str, by: By, row: Row) -> Result<Written, Refusal> {
+        let api = Arc::clone(&self.api);
+        let run = move |lane: WriteLane, rows: Vec<Row>| {
+            let api = Arc::clone(&api);
+            async move { api.write_records(&lane.object, &lane.by, rows).await }.boxed()
+        };
+        let lane = WriteLane { object: object.to_owned(), by };
+        let written = self.writes.call(lane, row.id.to_lowercase(), row, run).await;
+        written.unwrap_or_else(|lost| Err(interrupted(lost).into()))
+    }
+
+    /// Associates two records with the default association type. An existing association stays.
+    pub(super) async fn associate(&self, from: (&str, &str), to: (&str, &str)) -> Result<(), Refusal> {
+        let api = Arc::clone(&self.api);
+        let run = move |lane: Between, pairs: Vec<(String, String)>| {
+            let api = Arc::clone(&api);
+            async move { associate_all(&api, &lane, &pairs).await }.boxed()
+        };
+        let lane = Between { from: from.0.to_owned(), to: to.0.to_owned() };
+        let pair = (from.1.to_owned(), to.1.to_owned());
+        let associated = self.associations.call(lane, pair.clone(), pair, run).await;
+        associated.unwrap_or_else(|lost| Err(interrupted(lost).into()))
+    }
+
+    fn next_key(&self) -> u64 {
+        self.last_read.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The failure of an operation whose call ended without a result: its outcome is unknown.
+fn interrupted(lost: Interrupted) -> Failure {
+    Failure::transient("crm_unavailable", lost.to_string()).on(DEPENDENCY)
+}
+
+/// Reads the records of all reads. Returns the records of each.
+async fn read_all(api: &Api, lane: &ReadLane, reads: &[Read]) -> Vec<Result<Vec<PresentRecord>, Failure>> {
+    let mut ids: Vec<String> = reads.iter().flat_map(|read| read.ids.iter().cloned()).collect();
+    ids.sort_unstable();
+    ids.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+    let mut properties: Vec<String> = reads.iter().flat_map(|read| read.properties.iter().cloned()).collect();
+    // The properties by which a record is assigned to its read.
+    properties.extend(match lane.unique.as_deref() {
+        None => vec![MERGED.to_owned()],
+        Some(EMAIL) => vec![EMAIL.to_owned(), MORE_ADDRESSES.to_owned()],
+        Some(unique) => vec![unique.to_owned()],
+    });
+    properties.sort_unstable();
+    properties.dedup();
+    let mut found: Vec<(String, Result<Option<PresentRecord>, Failure>)> = Vec::new();
+    for chunk in ids.chunks(MAX_ROWS) {
+        found.extend(read_chunk(api, lane, chunk, &properties).await);
+    }
+    let of = |id: &String| found.iter().find(|(read, _)| read.eq_ignore_ascii_case(id)).map(|(_, one)| one);
+    let of_read = |read: &Read| {
+        let records = read.ids.iter().filter_map(of).filter_map(|one| one.clone().transpose());
+        records.collect()
+    };
+    reads.iter().map(of_read).collect()
+}
+
+/// Reads the record of each id. If the account refuses the whole call, or a record cannot be assigned to its
+/// id, the ids are read one by one.
+async fn read_chunk(
+    api: &Api,
+    lane: &ReadLane,
+    ids: &[String],
+    properties: &[String],
+) -> Vec<(String, Result<Option<PresentRecord>, Failure>)> {
+    let unique = lane.unique.as_deref();
+    let mut results = Vec::with_capacity(ids.len());
+    match api.read_records(&lane.object, unique, ids, properties, lane.archived).await {
+        Ok(mut found) if ids.len() == 1 => results.push((ids[0].clone(), Ok(found.pop()))),
+        Ok(found) => {
+            let is_assigned = |record: &PresentRecord| ids.iter().any(|id| is_of(record, unique, id));
+            let is_complete = found.iter().all(is_assigned);
+            for id in ids {
+                match found.iter().find(|record| is_of(record, unique, id)) {
+                    None if !is_complete => results.push((id.clone(), one(api, lane, id, properties).await)),
+                    record => results.push((id.clone(), Ok(record.cloned()))),
+                }
+            }
+        }
+        Err(failure) if failure.class() == FailureClass::Permanent && ids.len() > 1 => {
+            for id in ids {
+                results.push((id.clone(), one(api, lane, id, properties).await));
+            }
+        }
+        Err(failure) => results.extend(ids.iter().map(|id| (id.clone(), Err(failure.clone())))),
+    }
+    results
+}
+
+async fn one(
+    api: &Api,
+    lane: &ReadLane,
+    id: &String,
+    properties: &[String],
+) -> Result<Option<PresentRecord>, Failure> {
+    let id = std::slice::from_ref(id);
+    Ok(api.read_records(&lane.object, lane.unique.as_deref(), id, properties, lane.archived).await?.pop())
+}
+
+/// Whether a record was read by this id. The id of a merged record leads to the survivor, and a secondary
+/// address to its contact.
+fn is_of(record: &PresentRecord, unique: Option<&str>, id: &str) -> bool {
+    match unique {
+        None => record.record_id == id || holds(record, MERGED, id),
+        Some(EMAIL) => holds(record, EMAIL, id) || holds(record, MORE_ADDRESSES, id),
+        Some(unique) => holds(record, unique, id),
+    }
+}
+
+/// Whether a property has a value, or has it in its `;`-separated list.
+pub(super) fn holds(record: &PresentRecord, property: &str, value: &str) -> bool {
+    let held = record.value(property).and_then(Value::as_str).unwrap_or_default();
+    held.eq_ignore_ascii_case(value) || held.split(';').any(|one| one.trim().eq_ignore_ascii_case(value))
+}
+
+/// Searches the companies of all domains, in as few searches as their size allows.
+async fn search_all(
+    api: &Api,
+    lane: &SearchLane,
+    searches: &[CompanySearch],
+) -> Vec<Result<Vec<PresentRecord>, Failure>> {
+    let mut domains: Vec<String> = searches.iter().map(|search| search.domain.clone()).collect();
+    domains.sort_unstable();
+    domains.dedup();
+    let names: Vec<&str> = lane.names.iter().map(String::as_str).collect();
+    let mut properties: Vec<String> =
+        searches.iter().flat_map(|one| one.properties.iter().cloned()).collect();
+    properties.extend(lane.names.iter().cloned());
+    properties.sort_unstable();
+    properties.dedup();
+    let (mut found, mut left) = (Vec::new(), domains.as_slice());
+    while !left.is_empty() {
+        let search = Search { values: left, names: &names, properties: &properties };
+        let (values, rest) = left.split_at(search.capacity());
+        match api.search(&lane.object, &Search { values, ..search }).await {
+            Ok(records) => found.extend(records),
+            Err(failure) => return searches.iter().map(|_| Err(failure.clone())).collect(),
+        }
+        left = rest;
+    }
+    let of = |search: &CompanySearch| {
+        let is_match = |record: &&PresentRecord| names.iter().any(|name| holds(record, name, &search.domain));
+        Ok(found.iter().filter(is_match).cloned().collect())
+    };
+    searches.iter().map(of).collect()
+}
+
+/// Reads the associations of all records. Returns the pairs of each read.
+async fn associated_all(
+    api: &Api,
+    lane: &Between,
+    reads: &[Vec<String>],
+) -> Vec<Result<Vec<(String, String)>, Failure>> {
+    let mut ids: Vec<String> = reads.iter().flatten().cloned().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut pairs = Vec::new();
+    for chunk in ids.chunks(MAX_ROWS) {
+        match api.associated(&lane.from, &lane.to, chunk).await {
+            Ok(found) => pairs.extend(found),
+            Err(failure) => return reads.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
+    let of = |read: &Vec<String>| Ok(pairs.iter().filter(|(id, _)| read.contains(id)).cloned().collect());
+    reads.iter().map(of).collect()
+}
+
+/// Whether the refusal of a call may be about one of its pairs.
+fn is_of_one_pair(refused: &Refusal) -> bool {
+    refused.failure.class() == FailureClass::Permanent || refused.failure.cause == Cause::Record
+}
+
+/// Associates all pairs. If the account refuses the whole call because of one pair, they are sent one by one.
+async fn associate_all(api: &Api, lane: &Between, pairs: &[(String, String)]) -> Vec<Result<(), Refusal>> {
+    match api.associate(&lane.from, &lane.to, pairs).await {
+        Err(refused) if pairs.len() > 1 && is_of_one_pair(&refused) => {
+            let mut results = Vec::with_capacity(pairs.len());
+            for pair in pairs {
+                results.push(api.associate(&lane.from, &lane.to, std::slice::from_ref(pair)).await);
+            }
+            results
+        }
+        result => pairs.iter().map(|_| result.clone()).collect(),
+    }
+}

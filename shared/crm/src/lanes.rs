@@ -1,0 +1,66 @@
+//! Operations of different leads that share calls to a CRM.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+
+use batcher::{Batcher, Bounds, Interrupted};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use trace::Enclosing;
+
+/// The lanes of a CRM: one for each kind of operation, such as the reads of contacts by their address.
+///
+/// Each lane has one call under way. The operations that arrive in the meantime are the next call, up to
+/// the size that the CRM allows, so that a lone operation waits for nothing. Operations with the same key
+/// follow each other.
+pub(crate) struct Lanes<N, K, T, R> {
+    /// The maximum number of operations in a call.
+    size: usize,
+    lanes: Mutex<HashMap<N, Batcher<K, Operation<T>, R>>>,
+}
+
+struct Operation<T> {
+    operation: T,
+    /// The span of the lead.
+    span: Enclosing,
+}
+
+impl<N, K, T, R> Lanes<N, K, T, R>
+where
+    N: Clone + Eq + Hash,
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Send + 'static,
+    R: Send + 'static,
+{
+    pub(crate) fn new(size: usize) -> Self {
+        Self { size, lanes: Mutex::new(HashMap::new()) }
+    }
+
+    /// Makes an operation in its lane and waits for the result. `run` makes the calls of a lane: it returns
+    /// one result for each operation, in their order. Its calls belong to the span of the first one.
+    pub(crate) async fn call<F>(&self, lane: N, key: K, operation: T, run: F) -> Result<R, Interrupted>
+    where
+        F: Fn(N, Vec<T>) -> BoxFuture<'static, Vec<R>> + Send + Sync + 'static,
+        N: Send + Sync + 'static,
+    {
+        let batcher = {
+            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || {
+                let name = lane.clone();
+                let run = move |batch: Vec<Operation<T>>| {
+                    let span = batch.first().map(|first| first.span.clone());
+                    let batch = batch.into_iter().map(|one| one.operation).collect();
+                    let calls = run(name.clone(), batch);
+                    match span {
+                        Some(span) => span.run(calls).boxed(),
+                        None => calls,
+                    }
+                };
+                Batcher::new(Bounds { calls: self.size, batches: 1 }, run)
+            };
+            lanes.entry(lane.clone()).or_insert_with(new).clone()
+        };
+        batcher.call(key, Operation { operation, span: trace::enclosing() }).await
+    }
+}
