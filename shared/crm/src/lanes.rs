@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use batcher::{Batcher, Bounds, Interrupted};
 use futures::FutureExt as _;
@@ -14,10 +14,19 @@ use trace::Enclosing;
 /// Each lane has one call under way. The operations that arrive in the meantime are the next call, up to
 /// the size that the CRM allows, so that a lone operation waits for nothing. Operations with the same key
 /// follow each other.
+///
+/// Each call passes the pacer before its operations are chosen.
 pub(crate) struct Lanes<N, K, T, R> {
     /// The maximum number of operations in a call.
     size: usize,
+    pacer: Arc<dyn Pacer>,
     lanes: Mutex<HashMap<N, Batcher<K, Operation<T>, R>>>,
+}
+
+/// Spreads the calls to a CRM over its limits.
+pub(crate) trait Pacer: Send + Sync {
+    /// Waits until the next call may be made.
+    fn turn(self: Arc<Self>) -> BoxFuture<'static, ()>;
 }
 
 struct Operation<T> {
@@ -33,8 +42,8 @@ where
     T: Send + 'static,
     R: Send + 'static,
 {
-    pub(crate) fn new(size: usize) -> Self {
-        Self { size, lanes: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(size: usize, pacer: Arc<dyn Pacer>) -> Self {
+        Self { size, pacer, lanes: Mutex::new(HashMap::new()) }
     }
 
     /// Makes an operation in its lane and waits for the result. `run` makes the calls of a lane: it returns
@@ -57,7 +66,9 @@ where
                         None => calls,
                     }
                 };
-                Batcher::new(Bounds { calls: self.size, batches: 1 }, run)
+                let pacer = Arc::clone(&self.pacer);
+                let turn = move || Arc::clone(&pacer).turn();
+                Batcher::gated(Bounds { calls: self.size, batches: 1 }, turn, run)
             };
             lanes.entry(lane.clone()).or_insert_with(new).clone()
         };

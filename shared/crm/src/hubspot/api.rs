@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use http_client::{Http, HttpSettings, Method, Reply, Url};
 use jiff::Timestamp;
 use lead::{Cause, Clock, Failure, FailureClass};
@@ -12,6 +14,7 @@ use super::rate_limit::RateLimit;
 use super::token::Tokens;
 use super::{DEPENDENCY, HubSpotSettings, errors};
 use crate::call_count::count_call;
+use crate::lanes::Pacer;
 
 /// Immediate retries of a call after a connection error, a 5xx or a 423. Retrying is safe because writes go
 /// by id or by a unique property. A call that timed out is not retried: its time budget is spent.
@@ -191,7 +194,7 @@ impl Api {
         }
         let mut renewed = false;
         loop {
-            self.rate_limit.wait(self.clock.now()).await?;
+            self.rate_limit.wait_or_use_reserved(self.clock.now()).await?;
             count_call("hubspot", operation(path));
             let token = self.tokens.token(&self.http).await?;
             let request = self.http.request(method.clone(), url.clone()).bearer_auth(token.expose_secret());
@@ -223,6 +226,12 @@ impl Api {
                 .on(DEPENDENCY)
                 .into()
         })
+    }
+}
+
+impl Pacer for Api {
+    fn turn(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        async move { self.rate_limit.reserve(self.clock.now()).await }.boxed()
     }
 }
 

@@ -15,7 +15,7 @@ use super::errors::Refusal;
 use super::records::{By, Row, Search, Written};
 use super::resolve::MORE_ADDRESSES;
 use crate::PresentRecord;
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, Pacer};
 
 /// The maximum number of records in a call.
 const MAX_ROWS: usize = 100;
@@ -81,13 +81,15 @@ struct WriteLane {
 
 impl Calls {
     pub(super) fn new(api: Arc<Api>) -> Self {
+        let pacer: Arc<dyn Pacer> = Arc::clone(&api) as _;
+        let pacer = || Arc::clone(&pacer);
         Self {
+            reads: Lanes::new(MAX_ROWS, pacer()),
+            searches: Lanes::new(MAX_ROWS, pacer()),
+            associated: Lanes::new(MAX_ROWS, pacer()),
+            writes: Lanes::new(MAX_ROWS, pacer()),
+            associations: Lanes::new(MAX_ROWS, pacer()),
             api,
-            reads: Lanes::new(MAX_ROWS),
-            searches: Lanes::new(MAX_ROWS),
-            associated: Lanes::new(MAX_ROWS),
-            writes: Lanes::new(MAX_ROWS),
-            associations: Lanes::new(MAX_ROWS),
             last_read: AtomicU64::new(0),
         }
     }

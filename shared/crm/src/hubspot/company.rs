@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::HubSpotCrm;
 use super::calls::holds;
-use super::facts::COMPANY_FACTS;
+use super::facts::{COMPANY_FACTS, DEALS_COUNT};
 use super::memory::{Companies, Memory};
 use super::schema::readable;
 use crate::{Object, ObjectMapping, PresentRecord};
@@ -186,7 +186,10 @@ impl Memory {
     ) {
         let mut record = company.present.clone().unwrap_or_else(|| PresentRecord {
             record_id: record_id.to_owned(),
-            fields: Map::from_iter([(key.to_owned(), Value::String(company.domain.clone()))]),
+            fields: Map::from_iter([
+                (key.to_owned(), Value::String(company.domain.clone())),
+                (DEALS_COUNT.to_owned(), Value::Null), // a new company has none
+            ]),
             adopted: false,
         });
         // The API shows every value as a text.

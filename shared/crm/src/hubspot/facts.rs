@@ -18,7 +18,7 @@ const DEALS: &str = "deals";
 const OWNER: &str = "hubspot_owner_id";
 
 /// The number of a record's deals, closed ones too.
-const DEALS_COUNT: &str = "num_associated_deals";
+pub(super) const DEALS_COUNT: &str = "num_associated_deals";
 /// The id of a contact's primary company.
 pub(super) const PRIMARY_COMPANY: &str = "associatedcompanyid";
 

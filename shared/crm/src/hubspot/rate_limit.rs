@@ -1,7 +1,7 @@
 //! Client-side rate limiting, driven by the limits that `HubSpot`'s replies report.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_client::Reply;
@@ -49,6 +49,8 @@ pub(super) struct RateLimit {
 struct State {
     /// The times of this process's calls in the current window, in order. They may be in the future.
     calls: VecDeque<Timestamp>,
+    /// The number of turns that have come and whose call was not made yet.
+    reserved: u32,
     window: Option<Window>,
     /// The end of the current pause, and the failure of calls until then.
     pause: Option<(Timestamp, Failure)>,
@@ -124,11 +126,19 @@ impl State {
 }
 
 impl RateLimit {
+    /// Waits for the turn of a call that is about to be made, as [`wait`](Self::wait) does. The next call has
+    /// the turn. Without a turn, that call fails.
+    pub(super) async fn reserve(&self, now: Timestamp) {
+        if self.wait(now).await.is_ok() {
+            self.lock().reserved += 1;
+        }
+    }
+
     /// Waits for the turn of a call, at most [`MAX_TURN_WAIT`]. Fails immediately if that is not enough, and
     /// during a pause that [`Self::apply`] started.
     pub(super) async fn wait(&self, now: Timestamp) -> Result<(), Failure> {
         let wait = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.lock();
             if let Some((until, failure)) = &state.pause {
                 if now < *until {
                     let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
@@ -144,6 +154,22 @@ impl RateLimit {
         Ok(())
     }
 
+    /// As [`wait`](Self::wait), but uses a reserved turn if there is one.
+    pub(super) async fn wait_or_use_reserved(&self, now: Timestamp) -> Result<(), Failure> {
+        let is_reserved = {
+            let mut state = self.lock();
+            let is_paused = state.pause.as_ref().is_some_and(|(until, _)| now < *until);
+            let is_reserved = state.reserved > 0 && !is_paused;
+            state.reserved -= u32::from(is_reserved);
+            is_reserved
+        };
+        if is_reserved { Ok(()) } else { self.wait(now).await }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until the search limit allows another search.
     pub(super) async fn wait_to_search(&self) {
         let mut next = self.next_search.lock().await;
@@ -155,7 +181,7 @@ impl RateLimit {
 
     /// Records the limits that a reply reports.
     pub(super) fn observe(&self, reply: &Reply, now: Timestamp) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let own = state.calls.iter().filter(|call| **call <= now).count();
         if let Some(window) = Window::from_headers(reply, now, u64::try_from(own).unwrap_or(u64::MAX)) {
             state.window = Some(window);
@@ -169,7 +195,7 @@ impl RateLimit {
         if refused.failure.class() != FailureClass::Deferral {
             return refused;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let requested = refused.failure.retry_after();
         let wait = match refused.kind {
             RefusalKind::DailyQuota => {
@@ -191,7 +217,7 @@ impl RateLimit {
     ///
     /// `at_limit` says that the daily quota was just reached, so a known offset may be outdated.
     pub(super) fn is_offset_due(&self, now: Timestamp, at_limit: bool) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let ttl = if state.utc_offset.is_some() && !at_limit { OFFSET_TTL } else { OFFSET_RETRY };
         let due = state.offset_read_at.is_none_or(|read_at| now.duration_since(read_at) >= ttl);
         if due {
@@ -203,7 +229,7 @@ impl RateLimit {
     /// Stores the account's UTC offset in milliseconds. An offset of a day or more is invalid and ignored.
     pub(super) fn set_utc_offset(&self, millis: i64) {
         if millis.unsigned_abs() < DAY.unsigned_abs() {
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).utc_offset = Some(millis);
+            self.lock().utc_offset = Some(millis);
         }
     }
 }

@@ -102,13 +102,19 @@ impl HubSpotCrm {
                 None => Ok(None),
             }
         };
-        let (contact, company) = try_join(self.contact_of(lead, actions, hints), company).await?;
+        let (mut contact, company) = try_join(self.contact_of(lead, actions, hints), company).await?;
         let is_linked = contact.as_ref().is_some_and(|contact| contact.linked);
-        let others = if is_linked || self.is_looked_up(lead, hints) || !is_about_new_records(actions) {
-            self.others_of(lead, actions, contact.as_ref()).await?
-        } else {
-            HashMap::new()
+        let others = async {
+            if is_linked || self.is_looked_up(lead, hints) || !is_about_new_records(actions) {
+                self.others_of(lead, actions, contact.as_ref()).await
+            } else {
+                Ok(HashMap::new())
+            }
         };
+        let (adopted, others) = try_join(self.is_adopted_by(actions, contact.as_ref()), others).await?;
+        if let Some(contact) = &mut contact {
+            contact.present.adopted = adopted;
+        }
         let owners = actions.iter().filter_map(|planned| planned.action.owner()).map(str::to_owned);
         let owners = self.owners.get(&self.api, owners.collect()).await;
         let mut resolved = Vec::with_capacity(actions.len());
@@ -168,10 +174,22 @@ impl HubSpotCrm {
         let Some(present) = found else { return Ok(None) };
         // Another process may have created it with the lead's key since the lookup by key.
         linked |= present.value(key).is_some_and(|held| held == lead.as_str());
+        Ok(Some(Contact { present: with_matching_address(present, email), linked }))
+    }
+
+    /// Whether the contact is one that users maintain, if the actions write it.
+    async fn is_adopted_by(
+        &self,
+        actions: &[PlannedAction],
+        contact: Option<&Contact>,
+    ) -> Result<bool, Failure> {
         let is_written = actions.iter().any(|planned| is_person(planned.action.object()));
-        let adopted = is_written && self.is_adopted(&present, key).await?;
-        let present = PresentRecord { adopted, ..with_matching_address(present, email) };
-        Ok(Some(Contact { present, linked }))
+        match (contact, self.mapping.object(Object::Lead)) {
+            (Some(contact), Some(mapping)) if is_written => {
+                self.is_adopted(&contact.present, mapping.external_id()).await
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Whether the lead is looked up in every way: a lead that may have been written before.
