@@ -259,7 +259,8 @@ impl HubSpotCrm {
         self.calls.associate(from, (companies.object(), company_id)).await
     }
 
-    /// Writes the tasks, notes or deals of a plan, associated with the contact, and deals with the company too.
+    /// Writes the tasks, notes or deals of a plan, associated with the contact, and deals with the company
+    /// too.
     async fn write_others(
         &self,
         to: OtherWrite<'_>,
