@@ -34,6 +34,7 @@ mod adoption;
 mod api;
 mod calls;
 mod company;
+mod contact;
 mod errors;
 mod execute;
 mod facts;
@@ -52,6 +53,7 @@ mod schema;
 mod settings;
 mod setup;
 mod token;
+mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,11 +9,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use trace::Enclosing;
 
+/// The maximum number of calls under way in a lane. With two, an operation that arrives during a call need
+/// not wait for its end, and the calls hold as many operations as with one.
+const CONCURRENCY: usize = 2;
+
 /// The lanes of a CRM: one for each kind of operation, such as the reads of contacts by their address.
 ///
-/// Each lane has one call under way. The operations that arrive in the meantime are the next call, up to
-/// the size that the CRM allows, so that a lone operation waits for nothing. Operations with the same key
-/// follow each other.
+/// Each lane has at most [`CONCURRENCY`] calls under way. The operations that arrive in the meantime are the
+/// next call, up to the size that the CRM allows, so that a lone operation waits for nothing. Operations with
+/// the same key follow each other.
 ///
 /// Each call passes the pacer before its operations are chosen.
 pub(crate) struct Lanes<N, K, T, R> {
@@ -68,7 +72,7 @@ where
                 };
                 let pacer = Arc::clone(&self.pacer);
                 let turn = move || Arc::clone(&pacer).turn();
-                Batcher::gated(Bounds { calls: self.size, batches: 1 }, turn, run)
+                Batcher::gated(Bounds { calls: self.size, batches: CONCURRENCY }, turn, run)
             };
             lanes.entry(lane.clone()).or_insert_with(new).clone()
         };
