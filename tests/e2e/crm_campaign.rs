@@ -318,7 +318,7 @@ fn salesforce_holds_every_record_once_despite_faults_and_kills() {
         row("UNKNOWN_EXCEPTION", 1),
     ];
     crm.fake.add_fault(faults("/services/data", &kinds));
-    let CampaignEnd { people, leads, ledger } = campaign(&fixture, &stats, 5, &crm.variables());
+    let CampaignEnd { people, leads, ledger } = campaign(&fixture, &stats, 4, &crm.variables());
     stats.assert_fault_rate(kinds.len());
     let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
     let records = org.org(|org| org.records("Lead"));
@@ -371,7 +371,7 @@ fn hubspot_holds_every_record_once_despite_faults_and_kills() {
         ("HUBSPOT_CLIENT_SECRET", settings.client_secret.as_str()),
         ("HUBSPOT_REFRESH_TOKEN", settings.refresh_token.as_str()),
     ];
-    let CampaignEnd { people, leads, ledger } = campaign(&fixture, &stats, 20, &variables);
+    let CampaignEnd { people, leads, ledger } = campaign(&fixture, &stats, 10, &variables);
     stats.assert_fault_rate(kinds.len());
     let contacts = account.records(Kind::Contact);
     let key = |record: &sandbox::hubspot::Record, name: &str| record.get(name).unwrap_or_default().to_owned();

@@ -91,7 +91,7 @@ fn a_row_refused_for_an_unknown_reason_fails_only_its_lead() {
     let fixture = Fixture::sqlite();
     let crm = Crm::prepared(&fixture);
     let row = Misbehaviour::Row { code: "SOME_NEW_CATEGORY".to_owned(), skip: 0 };
-    crm.fake.add_fault(Fault::on("/contacts/batch/upsert", row).about("refused@stripe.com"));
+    crm.fake.add_fault(Fault::on("/contacts/batch/create", row).about("refused@stripe.com"));
     let mut variables = crm.variables().to_vec();
     variables.push(("WORKER_CONCURRENCY", "1"));
     let server = fixture.serve(&[], &variables);

@@ -80,3 +80,34 @@ async fn batch_that_began_ends_without_its_callers() {
     assert_eq!(batcher.call(1, 2).await, Ok(4), "after the first call of its key");
     assert_eq!(batches(&log), [vec![1], vec![2]]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn batch_takes_the_calls_that_gather_at_the_gate() {
+    let log = Log::default();
+    let seen = Arc::clone(&log);
+    let run = move |batch: Vec<u32>| {
+        seen.lock().unwrap().push(batch.clone());
+        async move { batch }.boxed()
+    };
+    let gate = || sleep(Duration::from_secs(1)).boxed();
+    let batcher = Batcher::gated(Bounds { calls: 3, batches: 2 }, gate, run);
+    let late = async |number: u32| {
+        sleep(Duration::from_millis(500)).await;
+        batcher.call(number, number).await
+    };
+    let start = tokio::time::Instant::now();
+    let early = join_all((1..=4).map(|number| batcher.call(number, number)));
+    let (early, late) = futures::join!(early, late(5));
+    assert_eq!((early, late), ([1, 2, 3, 4].map(Ok).to_vec(), Ok(5)));
+    assert_eq!(batches(&log), [vec![1, 2, 3], vec![4, 5]]);
+    assert_eq!(start.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_abandoned_at_the_gate_is_not_made() {
+    let gate = || sleep(Duration::from_secs(1)).boxed();
+    let run = |batch: Vec<u32>| async move { batch }.boxed();
+    let batcher = Batcher::gated(Bounds { calls: 3, batches: 1 }, gate, run);
+    assert!(timeout(Duration::from_millis(10), batcher.call(1, 1)).await.is_err());
+    assert_eq!(batcher.call(2, 2).await, Ok(2));
+}

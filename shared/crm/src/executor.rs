@@ -119,6 +119,11 @@ pub trait Executor: Send + Sync {
     /// unknown person is not a failure.
     async fn facts(&self, about: &About) -> Result<Known, Failure>;
 
+    /// As [`facts`](Executor::facts), for a lead that earlier plans wrote as `record_id`.
+    async fn facts_of_written(&self, about: &About, _record_id: &str) -> Result<Known, Failure> {
+        self.facts(about).await
+    }
+
     /// Whether [`facts`](Executor::facts) can return more than our own writes. If it cannot, it is never
     /// called, and the CRM facts that the sender of a lead supplied are used.
     fn has_external_facts(&self) -> bool {

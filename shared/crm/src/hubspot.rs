@@ -19,13 +19,22 @@
 //!
 //! # Writing
 //!
-//! The executor reads all records first and decides every write against them. It then writes each kind of
-//! record in one batch: existing records by id, new records by upsert on their key. Both the upsert and the
-//! creation of an association are idempotent, so executing a partly executed plan again completes it.
+//! The executor reads all records first and decides every write against them. Existing records are written
+//! by id. New records are created with their unique key and their associations in one call, which is refused
+//! if the record exists; the plan is then resolved again. Executing a partly executed plan again therefore
+//! completes it.
+//!
+//! # Calls
+//!
+//! Every read, search and write goes through a lane of [`Calls`]: leads that wait at the same time share the
+//! calls. A lead that was never written is looked up by its address alone, since the creation of a record
+//! that exists is refused. [`Memory`] spares the reads that an earlier step of the lead has made.
 
 mod adoption;
 mod api;
+mod calls;
 mod company;
+mod contact;
 mod errors;
 mod execute;
 mod facts;
@@ -33,6 +42,7 @@ mod find;
 mod follow;
 mod leave_out;
 mod markup;
+mod memory;
 mod owners;
 mod rate_limit;
 mod records;
@@ -43,6 +53,7 @@ mod schema;
 mod settings;
 mod setup;
 mod token;
+mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,6 +64,10 @@ use lead::{Clock, Dependency, Failure, LeadId};
 use serde_json::Value;
 
 use self::api::Api;
+use self::calls::Calls;
+use self::company::DeletedCompanies;
+use self::facts::StageLabels;
+use self::memory::Memory;
 use self::owners::OwnerCache;
 use self::resolve::Hints;
 use self::schema::SchemaCache;
@@ -68,10 +83,14 @@ const DEPENDENCY: Dependency = Dependency::new("crm.hubspot");
 
 /// Executes plans against a `HubSpot` account.
 pub struct HubSpotCrm {
-    api: Api,
+    api: Arc<Api>,
+    calls: Calls,
     mapping: Arc<Mapping>,
     schemas: SchemaCache,
     owners: OwnerCache,
+    deleted_companies: DeletedCompanies,
+    stage_labels: StageLabels,
+    memory: Memory,
     clock: Arc<dyn Clock>,
 }
 
@@ -86,9 +105,18 @@ impl HubSpotCrm {
         mapping: Arc<Mapping>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
-        let api = Api::new(settings, Arc::clone(&clock))?;
-        let (schemas, owners) = (SchemaCache::default(), OwnerCache::default());
-        Ok(Self { api, mapping, schemas, owners, clock })
+        let api = Arc::new(Api::new(settings, Arc::clone(&clock))?);
+        Ok(Self {
+            calls: Calls::new(Arc::clone(&api)),
+            api,
+            mapping,
+            schemas: SchemaCache::default(),
+            owners: OwnerCache::default(),
+            deleted_companies: DeletedCompanies::default(),
+            stage_labels: StageLabels::default(),
+            memory: Memory::default(),
+            clock,
+        })
     }
 }
 
@@ -123,7 +151,11 @@ impl Executor for HubSpotCrm {
     }
 
     async fn facts(&self, about: &About) -> Result<Known, Failure> {
-        self.known(about).await
+        self.known(about, false).await
+    }
+
+    async fn facts_of_written(&self, about: &About, _record_id: &str) -> Result<Known, Failure> {
+        self.known(about, true).await
     }
 
     async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStatus> {
@@ -135,7 +167,10 @@ impl Executor for HubSpotCrm {
     }
 
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
-        Ok(self.resolve(lead, actions, Hints::default()).await?.into_changes())
+        let resolution = self.resolve(lead, actions, Hints::default()).await?;
+        let changes = resolution.changes();
+        self.memory.prepare(lead, actions, resolution, self.clock.now());
+        Ok(changes)
     }
 
     async fn preview_written(
@@ -144,12 +179,12 @@ impl Executor for HubSpotCrm {
         record_id: &str,
         actions: &[PlannedAction],
     ) -> Result<RecordPreview, Failure> {
-        let hints = Hints { written: Some(record_id), ..Hints::default() };
+        let hints = Hints { written: Some(record_id), thorough: true, ..Hints::default() };
         let resolution = self.resolve(lead, actions, hints).await?;
         let at = resolution.contact.as_ref().map(|contact| &contact.present.record_id);
         let at = at.filter(|at| *at != record_id).cloned();
         let followed = at.map(|to| Followed { from: record_id.to_owned(), to });
-        Ok(RecordPreview { followed, changes: resolution.into_changes() })
+        Ok(RecordPreview { followed, changes: resolution.changes() })
     }
 
     async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {

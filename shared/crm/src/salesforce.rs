@@ -5,10 +5,12 @@ mod describe;
 mod errors;
 mod facts;
 mod jwt;
+mod memory;
 mod merged;
 mod owners;
 mod session;
 mod settings;
+mod shared;
 mod state;
 mod usage;
 mod write;
@@ -24,10 +26,12 @@ use serde_json::json;
 use self::api::{Api, Call};
 use self::describe::SchemaCache;
 use self::errors::{ADMIN_WAIT, Meaning, Refusal};
-use self::facts::AccountSearch;
+use self::facts::Facts;
+use self::memory::Memory;
 use self::owners::OwnerCache;
 use self::session::Sessions;
 pub use self::settings::{AutoAssign, SalesforceCredentials, SalesforceSettings};
+use self::shared::SharedCalls;
 use self::state::{LeadState, State, existing_record, present_record, readable_fields};
 use self::usage::Usage;
 use self::write::{Outcomes, lead_effect};
@@ -45,6 +49,9 @@ const DEPENDENCY: Dependency = Dependency::new("crm.salesforce");
 /// call are independent (`allOrNone` is false): a refused task does not roll back the lead, and only the
 /// task's action fails.
 ///
+/// Leads that wait at the same time share these calls ([`SharedCalls`]). A new lead, whose facts were read
+/// before its judgement, is not read again: its records are inserted, and the org refuses them if they exist.
+///
 /// A converted lead is read-only in Salesforce. Its contact is written instead, and tasks refer to the
 /// contact.
 ///
@@ -53,10 +60,12 @@ const DEPENDENCY: Dependency = Dependency::new("crm.salesforce");
 pub struct Salesforce {
     settings: SalesforceSettings,
     mapping: Arc<Mapping>,
-    api: Api,
+    api: Arc<Api>,
+    shared: SharedCalls,
+    facts: Facts,
     schemas: SchemaCache,
     owners: OwnerCache,
-    accounts: AccountSearch,
+    memory: Memory,
 }
 
 impl Salesforce {
@@ -68,15 +77,27 @@ impl Salesforce {
     pub fn new(settings: SalesforceSettings, mapping: Arc<Mapping>) -> Result<Self, Failure> {
         let http = Http::new(DEPENDENCY, settings.http)?;
         let sessions = Sessions::new(settings.url.clone(), settings.credentials.clone())?;
-        let api = Api::new(http, sessions, Usage::new(settings.usage_percent), &settings.api_version);
-        let (schemas, owners) = (SchemaCache::default(), OwnerCache::default());
-        let accounts = AccountSearch::default();
-        Ok(Self { settings, mapping, api, schemas, owners, accounts })
+        let usage = Usage::new(settings.usage_percent);
+        let api = Arc::new(Api::new(http, sessions, usage, &settings.api_version));
+        Ok(Self {
+            shared: SharedCalls::new(Arc::clone(&api)),
+            facts: Facts::new(Arc::clone(&api), settings.account_wait),
+            api,
+            settings,
+            mapping,
+            schemas: SchemaCache::default(),
+            owners: OwnerCache::default(),
+            memory: Memory::default(),
+        })
     }
 
     /// Executes the actions, and retries once from the first action that failed on outdated state.
     async fn run(&self, lead: &LeadId, actions: &[PlannedAction]) -> Outcomes {
-        let mut outcomes = self.attempt(lead, actions).await;
+        let mut outcomes = match self.prepared_state(lead, actions).await {
+            Ok(state) => self.write(lead, actions, &state).await,
+            Err(refusal) => vec![Err(refusal)],
+        };
+        self.memory.forget(lead);
         let is_stale = |outcome: &Result<Effect, Refusal>| {
             matches!(outcome, Err(Refusal { meaning: Meaning::Stale | Meaning::Access, .. }))
         };
@@ -87,15 +108,20 @@ impl Salesforce {
             // state, in which completed writes have nothing left to write.
             let done = outcomes[..from_first_stale].to_vec();
             outcomes = done;
-            outcomes.extend(self.attempt(lead, &actions[from_first_stale..]).await);
+            let actions = &actions[from_first_stale..];
+            match self.read_state(lead, actions).await {
+                Ok(state) => outcomes.extend(self.write(lead, actions, &state).await),
+                Err(refusal) => outcomes.push(Err(refusal)),
+            }
         }
         outcomes
     }
 
-    async fn attempt(&self, lead: &LeadId, actions: &[PlannedAction]) -> Outcomes {
-        match self.read_state(lead, actions).await {
-            Ok(state) => self.write(lead, actions, &state).await,
-            Err(refusal) => vec![Err(refusal)],
+    /// The state of the preview that was made a moment ago, or the present one.
+    async fn prepared_state(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<State, Refusal> {
+        match self.memory.take_prepared(lead, actions) {
+            Some(state) => Ok(state),
+            None => self.state_of(lead, actions).await,
         }
     }
 
@@ -179,7 +205,8 @@ impl Salesforce {
         }
         if !restored_fields.is_empty() {
             let path = self.path_by_id(mapping.object(), id, "");
-            self.api.call(&Call::save(path, self.save_headers(), restored_fields)).await?.success()?;
+            let save = Call::save(Method::PATCH, path, self.save_headers(), restored_fields);
+            self.api.call(&save).await?.success()?;
         }
         Ok(results)
     }
@@ -281,16 +308,27 @@ impl Executor for Salesforce {
 
     async fn facts(&self, about: &About) -> Result<Known, Failure> {
         self.api.check_usage().await?;
+        let known = self.known(about).await?;
+        if known.own.is_none() {
+            self.memory.note_absent(&about.lead_id);
+        }
+        Ok(known)
+    }
+
+    async fn facts_of_written(&self, about: &About, _record_id: &str) -> Result<Known, Failure> {
+        self.api.check_usage().await?;
         self.known(about).await
     }
 
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
         self.api.check_usage().await?;
-        let state: State = match self.read_state(lead, actions).await {
+        let state: State = match self.state_of(lead, actions).await {
             Ok(state) => state,
             Err(refusal) => return Err(self.failure_of(refusal).await),
         };
-        Ok(state.changes(self, lead, actions))
+        let changes = state.changes(self, lead, actions);
+        self.memory.prepare(lead, actions, state);
+        Ok(changes)
     }
 
     async fn preview_written(

@@ -14,4 +14,4 @@ mod recorder;
 mod span;
 
 pub use recorder::{Finished, Kind, Recorder, Value, install};
-pub use span::{Span, current, fail, note};
+pub use span::{Enclosing, Span, current, enclosing, fail, note};

@@ -44,6 +44,25 @@ pub fn current() -> Option<TraceContext> {
     CURRENT.try_with(|active| active.context).ok()
 }
 
+/// The innermost span of the caller, for work that another task does on its behalf.
+#[derive(Clone)]
+pub struct Enclosing(Option<Arc<Active>>);
+
+/// The innermost span. Without one, work that it encloses belongs to no span.
+pub fn enclosing() -> Enclosing {
+    Enclosing(CURRENT.try_with(Arc::clone).ok())
+}
+
+impl Enclosing {
+    /// Runs a future as a part of the span, which may have ended.
+    pub async fn run<F: Future>(self, future: F) -> F::Output {
+        match self.0 {
+            Some(active) => CURRENT.scope(active, future).await,
+            None => future.await,
+        }
+    }
+}
+
 /// Adds an attribute to the innermost span. The value must not be personal.
 pub fn note(name: &'static str, value: impl Into<Value>) {
     let _ = CURRENT.try_with(|active| {

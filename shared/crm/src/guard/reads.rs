@@ -40,7 +40,14 @@ impl Guard {
         if about.lead_id.is_synthetic() || !self.executor.has_external_facts() {
             return Ok(None);
         }
-        self.query(Some(&about.lead_id), self.executor.facts(about)).await.map(Some)
+        let written = self.ledger.written_record(self.provider(), &about.lead_id).await?;
+        let facts = async {
+            match &written {
+                Some(record_id) => self.executor.facts_of_written(about, record_id).await,
+                None => self.executor.facts(about).await,
+            }
+        };
+        self.query(Some(&about.lead_id), facts).await.map(Some)
     }
 
     /// The URL of a CRM record. None if it is not known.

@@ -1,5 +1,6 @@
 //! The run of an admitted plan: from the ledger's rows before it to those after it.
 
+use futures::future::join_all;
 use lead::{Failure, FailureClass};
 
 use super::{Guard, NotExecuted, PlanOutcome, timeout_failure};
@@ -94,8 +95,12 @@ impl Guard {
 
     /// Looks up every action with an unknown outcome in the CRM.
     async fn resolve_unknown(&self, plan: &Plan, progress: &mut Progress<'_>) -> Result<(), Failure> {
-        for planned in progress.unsettled() {
-            match self.executor.find(&plan.lead_id, planned).await {
+        let unsettled = progress.unsettled();
+        // At the same time, so that the lookups share calls.
+        let found =
+            join_all(unsettled.iter().map(|planned| self.executor.find(&plan.lead_id, planned))).await;
+        for (planned, found) in unsettled.into_iter().zip(found) {
+            match found {
                 Ok(Some(effect)) => progress.set(planned.position, Outcome::Done(effect)),
                 Ok(None) => {}
                 Err(failure) => {

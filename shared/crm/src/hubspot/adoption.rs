@@ -4,7 +4,9 @@ use lead::{Failure, LeadId};
 use serde_json::{Map, Value, json};
 
 use super::HubSpotCrm;
+use super::errors::{Refusal, RefusalKind};
 use super::markup::html;
+use super::records::Row;
 use crate::{Action, Object, PlannedAction, PresentRecord};
 
 /// The property with the ids of the contacts merged into this one. A merged contact counts as adopted,
@@ -16,10 +18,10 @@ impl HubSpotCrm {
     pub(super) async fn anchored_contact(&self, lead: &LeadId) -> Result<Option<String>, Failure> {
         let Some((notes, contacts)) = self.anchor_objects().await? else { return Ok(None) };
         let (object, key) = notes;
-        let Some(note) = self.api.read_record(&object, &key, lead.as_str(), &[]).await? else {
+        let Some(note) = self.calls.read_by(&object, &key, lead.as_str(), &[]).await? else {
             return Ok(None);
         };
-        let pairs = self.api.associated(&object, &contacts, &[note.record_id.as_str()]).await?;
+        let pairs = self.calls.associated(&object, &contacts, vec![note.record_id]).await?;
         // A note may be attached to several contacts, for instance after a merge. Every process takes the
         // lowest id.
         Ok(pairs.into_iter().map(|(_, contact)| contact).min_by_key(|id| id.parse().unwrap_or(u64::MAX)))
@@ -37,16 +39,20 @@ impl HubSpotCrm {
             return Ok(true);
         }
         let Some(((notes, notes_key), _)) = self.anchor_objects().await? else { return Ok(true) };
-        Ok(self.api.read_record(&notes, &notes_key, key, &[]).await?.is_some())
+        Ok(self.calls.read_by(&notes, &notes_key, key, &[]).await?.is_some())
     }
 
     /// Attaches the lead's anchor to a contact.
+    ///
+    /// If the anchor exists, the lead may have another contact: a conflict, so that the plan is resolved
+    /// again. With `thorough` that was done, and the existing anchor is attached.
     pub(super) async fn anchor(
         &self,
         lead: &LeadId,
         actions: &[PlannedAction],
         contact_id: &str,
-    ) -> Result<(), Failure> {
+        thorough: bool,
+    ) -> Result<(), Refusal> {
         let Some((notes, contacts)) = self.anchor_objects().await? else { return Ok(()) };
         let (object, key) = notes;
         let campaign = actions.iter().find_map(|planned| match &planned.action {
@@ -57,15 +63,18 @@ impl HubSpotCrm {
         });
         let body =
             format!("RevenueFlow: a lead of the campaign {}", campaign.as_deref().unwrap_or("(unknown)"));
-        let fields: Map<String, Value> = [
+        let fields = Map::from_iter([
             ("hs_note_body".to_owned(), json!(html(&body))),
             ("hs_timestamp".to_owned(), json!(self.clock.now().to_string())),
-        ]
-        .into_iter()
-        .collect();
-        let mut written = self.api.upsert(&object, &key, &[(lead.as_str().to_owned(), fields)]).await?;
-        let Some(note) = written.pop().transpose()? else { return Ok(()) };
-        self.api.associate(&object, &contacts, &[(note.record_id, contact_id.to_owned())]).await
+        ]);
+        let row = Row::new(lead.as_str(), fields);
+        match self.create(&object, key.clone(), row, &[(&contacts, contact_id)]).await {
+            Err(refused) if thorough && refused.kind == RefusalKind::Conflict => {
+                let note = self.calls.read_by(&object, &key, lead.as_str(), &[]).await?.ok_or(refused)?;
+                self.calls.associate((&object, &note.record_id), (&contacts, contact_id)).await
+            }
+            created => created.map(drop),
+        }
     }
 
     /// The object and key of notes, and the object of contacts; none if activities are not mapped to notes.

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use http_client::{Http, HttpSettings, Method, Reply, Url};
 use jiff::Timestamp;
 use lead::{Cause, Clock, Failure, FailureClass};
@@ -11,6 +13,8 @@ use super::errors::{Refusal, RefusalKind};
 use super::rate_limit::RateLimit;
 use super::token::Tokens;
 use super::{DEPENDENCY, HubSpotSettings, errors};
+use crate::call_count::count_call;
+use crate::lanes::Pacer;
 
 /// Immediate retries of a call after a connection error, a 5xx or a 423. Retrying is safe because writes go
 /// by id or by a unique property. A call that timed out is not retried: its time budget is spent.
@@ -190,7 +194,8 @@ impl Api {
         }
         let mut renewed = false;
         loop {
-            self.rate_limit.wait(self.clock.now()).await?;
+            self.rate_limit.wait_or_use_reserved(self.clock.now()).await?;
+            count_call("hubspot", operation(path));
             let token = self.tokens.token(&self.http).await?;
             let request = self.http.request(method.clone(), url.clone()).bearer_auth(token.expose_secret());
             let request = if let Some(body) = body { request.json(body) } else { request };
@@ -222,6 +227,31 @@ impl Api {
                 .into()
         })
     }
+}
+
+impl Pacer for Api {
+    fn turn(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        async move { self.rate_limit.reserve(self.clock.now()).await }.boxed()
+    }
+}
+
+/// The name of an operation in metrics.
+fn operation(path: &str) -> &'static str {
+    const NAMES: [(&str, &str); 12] = [
+        ("/batch/associate/default", "associate"),
+        ("/associations/", "read_associations"),
+        ("/batch/read", "read"),
+        ("/batch/create", "create"),
+        ("/batch/upsert", "upsert"),
+        ("/batch/update", "update"),
+        ("/search", "search"),
+        ("/properties", "properties"),
+        ("/owners", "owners"),
+        ("/pipelines", "pipelines"),
+        ("/account-info", "account"),
+        ("/objects", "list"),
+    ];
+    NAMES.iter().find(|(part, _)| path.contains(part)).map_or("other", |(_, name)| name)
 }
 
 fn parse(url: &str) -> Result<Url, Failure> {

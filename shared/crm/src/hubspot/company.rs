@@ -1,18 +1,32 @@
 //! Lookup of the company that a plan concerns.
 
-use lead::Failure;
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use lead::{Failure, FailureClass};
+use serde_json::{Map, Value};
 
 use super::HubSpotCrm;
+use super::calls::holds;
+use super::facts::{COMPANY_FACTS, DEALS_COUNT};
+use super::memory::{Companies, Memory};
 use super::schema::readable;
-use crate::{Object, PresentRecord};
+use crate::{Object, ObjectMapping, PresentRecord};
 
 /// The primary domain of a company. It is not unique.
 const DOMAIN: &str = "domain";
 
 /// The secondary domains of a company, separated by `;`.
-const MORE_DOMAINS: &str = "hs_additional_domains";
+pub(super) const MORE_DOMAINS: &str = "hs_additional_domains";
+
+/// How long the list of deleted companies is cached.
+const DELETED_TTL: SignedDuration = SignedDuration::from_mins(10);
+/// The maximum number of pages of that list. In an account with more deleted companies, each new company is
+/// looked up among them.
+const MAX_DELETED_PAGES: usize = 10;
 
 /// The company of a domain.
+#[derive(Clone)]
 pub(super) struct Company {
     pub(super) domain: String,
     pub(super) present: Option<PresentRecord>,
@@ -22,39 +36,176 @@ pub(super) struct Company {
     pub(super) deleted: Option<String>,
 }
 
+/// The deleted companies with a key, as last listed: their ids by key. None for too many, or if the account
+/// refuses the list.
+#[derive(Default)]
+pub(super) struct DeletedCompanies(tokio::sync::Mutex<Option<(Timestamp, Option<HashMap<String, String>>)>>);
+
 impl HubSpotCrm {
     /// Finds the company of a domain by key or, if a user or `HubSpot` created it, by its domains.
     ///
     /// Of several companies the one with the lowest id, the oldest, is chosen, so that every process chooses
-    /// the same one. A deleted company is reported and not created again.
-    pub(super) async fn company_of(&self, domain: &str) -> Result<Option<Company>, Failure> {
-        let Some((mapping, schema)) = self.ready(Object::Company).await? else { return Ok(None) };
-        let (object, key) = (mapping.object(), mapping.external_id());
-        let properties = readable(&self.mapping, &[Object::Company], &schema);
+    /// the same one. A deleted company is reported and not created again. With `thorough` nothing is
+    /// remembered, and the company is read by its key first, which the search index may not have yet.
+    pub(super) async fn company_of(&self, domain: &str, thorough: bool) -> Result<Option<Company>, Failure> {
+        let Some((mapping, _)) = self.ready(Object::Company).await? else { return Ok(None) };
+        let key = mapping.external_id();
         let company =
             |present, keyed| Some(Company { domain: domain.to_owned(), present, keyed, deleted: None });
-        if let Some(present) = self.api.read_record(object, key, domain, &properties).await? {
-            return Ok(company(Some(present), true));
+        if thorough {
+            self.memory.expire_companies(domain);
         }
-        let also = Some(MORE_DOMAINS).filter(|name| schema.0.contains_key(*name));
-        let found = self.api.search(object, DOMAIN, also, domain, &properties).await?;
-        let oldest = |records: Vec<PresentRecord>| {
-            records.into_iter().min_by_key(|record| record.record_id.parse().unwrap_or(u64::MAX))
-        };
-        let has_secondary_domain = |record: &PresentRecord| {
-            let more = record.value(MORE_DOMAINS).and_then(|more| more.as_str()).unwrap_or_default();
-            more.split(';').any(|one| one.trim().eq_ignore_ascii_case(domain))
-        };
+        let companies = self.companies_of(domain, thorough).await?;
+        if let Some(present) = companies.found.iter().find(|record| has_key(record, key, domain)) {
+            return Ok(company(Some(present.clone()), true));
+        }
         // The survivor of a merge has the domain as a secondary one, and keeps its own key.
         let (unclaimed, claimed): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|record| record.value(key).is_none());
+            companies.found.iter().partition(|record| record.value(key).is_none());
         if let Some(record) = oldest(unclaimed) {
-            return Ok(company(Some(record), false));
+            return Ok(company(Some(record.clone()), false));
         }
+        let has_secondary_domain = |record: &&PresentRecord| holds(record, MORE_DOMAINS, domain);
         if let Some(record) = oldest(claimed.into_iter().filter(has_secondary_domain).collect()) {
-            return Ok(company(Some(record), true));
+            return Ok(company(Some(record.clone()), true));
         }
-        let deleted = self.api.read_deleted(object, key, domain).await?;
+        let deleted = match companies.deleted.clone() {
+            Some(deleted) => deleted,
+            None => {
+                let deleted = self.deleted_company(mapping, domain, thorough).await?;
+                let companies = Companies { deleted: Some(deleted.clone()), ..companies };
+                self.memory.note_companies(domain, companies, self.clock.now());
+                deleted
+            }
+        };
         Ok(Some(Company { domain: domain.to_owned(), present: None, keyed: true, deleted }))
     }
+
+    /// The companies of a domain: remembered, by key with `thorough`, or by search.
+    pub(super) async fn companies_of(&self, domain: &str, thorough: bool) -> Result<Companies, Failure> {
+        let now = self.clock.now();
+        if let Some(known) = self.memory.companies(domain, now) {
+            return Ok(known);
+        }
+        let ready = self.ready(Object::Company).await?;
+        let object = ready.as_ref().map_or("companies", |(mapping, _)| mapping.object());
+        let (mut names, mut properties) = (vec![DOMAIN], COMPANY_FACTS.map(str::to_owned).to_vec());
+        if let Some((mapping, schema)) = &ready {
+            properties.extend(readable(&self.mapping, &[Object::Company], schema));
+            names.extend(Some(MORE_DOMAINS).filter(|name| schema.0.contains_key(*name)));
+            names.push(mapping.external_id());
+            if thorough
+                && let Some(record) =
+                    self.calls.read_by(object, mapping.external_id(), domain, &properties).await?
+            {
+                let companies = Companies { found: vec![record], deleted: None };
+                self.memory.note_companies(domain, companies.clone(), now);
+                return Ok(companies);
+            }
+        }
+        let found = self.calls.search_domain(object, &names, domain, &properties).await?;
+        let is_missed = found.is_empty() && self.memory.has_seen_company(domain);
+        let mut companies = Companies { found, deleted: None };
+        if let (true, Some((mapping, _))) = (is_missed, &ready) {
+            // A company that this process knew: the index may lag, or a person has deleted the company.
+            let key = mapping.external_id();
+            match self.calls.read_by(object, key, domain, &properties).await? {
+                Some(record) => companies.found.push(record),
+                None => companies.deleted = Some(self.calls.read_deleted(object, key, domain).await?),
+            }
+        }
+        self.memory.note_companies(domain, companies.clone(), now);
+        Ok(companies)
+    }
+
+    /// The id of the deleted company with a domain's key: looked up with `thorough`, and otherwise from the
+    /// cached list.
+    async fn deleted_company(
+        &self,
+        mapping: &ObjectMapping,
+        domain: &str,
+        thorough: bool,
+    ) -> Result<Option<String>, Failure> {
+        if !thorough && let Some(listed) = self.listed_as_deleted(mapping, domain).await? {
+            return Ok(listed);
+        }
+        self.calls.read_deleted(mapping.object(), mapping.external_id(), domain).await
+    }
+
+    /// The id of the deleted company with a domain's key, from the list that is read every [`DELETED_TTL`].
+    /// The outer level is none without a list.
+    async fn listed_as_deleted(
+        &self,
+        mapping: &ObjectMapping,
+        domain: &str,
+    ) -> Result<Option<Option<String>>, Failure> {
+        let now = self.clock.now();
+        let mut cached = self.deleted_companies.0.lock().await;
+        if cached.as_ref().is_none_or(|(at, _)| now.duration_since(*at) >= DELETED_TTL) {
+            *cached = Some((now, self.list_deleted(mapping).await?));
+        }
+        let listed = cached.as_ref().and_then(|(_, listed)| listed.as_ref());
+        Ok(listed.map(|listed| listed.get(&domain.to_lowercase()).cloned()))
+    }
+
+    async fn list_deleted(
+        &self,
+        mapping: &ObjectMapping,
+    ) -> Result<Option<HashMap<String, String>>, Failure> {
+        let (mut listed, mut after) = (HashMap::new(), None);
+        for _ in 0..MAX_DELETED_PAGES {
+            let key = mapping.external_id();
+            let listed_page = self.api.list_deleted(mapping.object(), key, after.as_deref()).await;
+            let (page, next) = match listed_page {
+                Err(failure) if failure.class() == FailureClass::Permanent => return Ok(None),
+                page => page?,
+            };
+            let keyed = page.into_iter().filter_map(|record| {
+                let key = record.value(key).and_then(Value::as_str)?.to_lowercase();
+                Some((key, record.record_id))
+            });
+            listed.extend(keyed);
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(Some(listed)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Memory {
+    /// Remembers the company of a domain as it is after a write of `fields`. `key` is the name of its key.
+    pub(super) fn note_company_written(
+        &self,
+        company: &Company,
+        key: &str,
+        record_id: &str,
+        fields: Map<String, Value>,
+        now: Timestamp,
+    ) {
+        let mut record = company.present.clone().unwrap_or_else(|| PresentRecord {
+            record_id: record_id.to_owned(),
+            fields: Map::from_iter([
+                (key.to_owned(), Value::String(company.domain.clone())),
+                (DEALS_COUNT.to_owned(), Value::Null), // a new company has none
+            ]),
+            adopted: false,
+        });
+        // The API shows every value as a text.
+        record.fields.extend(fields.into_iter().map(|(name, value)| match value {
+            Value::String(text) => (name, Value::String(text)),
+            other => (name, Value::String(other.to_string())),
+        }));
+        let companies = Companies { found: vec![record], deleted: None };
+        self.note_companies(&company.domain, companies, now);
+    }
+}
+
+fn has_key(record: &PresentRecord, key: &str, domain: &str) -> bool {
+    record.value(key).and_then(Value::as_str).is_some_and(|held| held.eq_ignore_ascii_case(domain))
+}
+
+fn oldest(records: Vec<&PresentRecord>) -> Option<&PresentRecord> {
+    records.into_iter().min_by_key(|record| record.record_id.parse().unwrap_or(u64::MAX))
 }

@@ -137,6 +137,20 @@ pub(super) enum RefusalKind {
     Other,
 }
 
+impl Refusal {
+    /// The properties that may be left out because of the refusal.
+    pub(super) fn removable(&self) -> &[Invalid] {
+        if self.kind == RefusalKind::Invalid { &self.invalid } else { &[] }
+    }
+}
+
+impl RefusalKind {
+    /// Whether the refusal of a batch may be about one of its rows.
+    pub(super) fn may_concern_one_row(self) -> bool {
+        matches!(self, Self::Conflict | Self::Invalid | Self::Missing)
+    }
+}
+
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         Self { failure, kind: RefusalKind::Other, conflicting_id: None, invalid: Vec::new() }

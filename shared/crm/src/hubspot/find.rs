@@ -14,7 +14,9 @@ impl HubSpotCrm {
         lead: &LeadId,
         planned: &PlannedAction,
     ) -> Result<Option<Effect>, Failure> {
-        let resolution = self.resolve(lead, std::slice::from_ref(planned), Hints::default()).await?;
+        self.memory.note_written(lead, None, self.clock.now());
+        let hints = Hints { thorough: true, ..Hints::default() };
+        let resolution = self.resolve(lead, std::slice::from_ref(planned), hints).await?;
         let Some(contact) = resolution.contact.as_ref().filter(|contact| contact.linked) else {
             return Ok(None);
         };
@@ -46,7 +48,8 @@ impl HubSpotCrm {
         else {
             return Ok(true);
         };
-        let pairs = self.api.associated(contacts.object(), companies.object(), &[contact_id]).await?;
+        let ids = vec![contact_id.to_owned()];
+        let pairs = self.calls.associated(contacts.object(), companies.object(), ids).await?;
         Ok(pairs.iter().any(|(_, id)| id == company_id))
     }
 }

@@ -3,6 +3,7 @@
 use lead::{Failure, LeadId};
 use serde_json::{Map, json};
 
+use super::records::{By, Row};
 use super::{DEPENDENCY, HubSpotCrm};
 use crate::{Followed, Object, PresentRecord};
 
@@ -21,11 +22,11 @@ impl HubSpotCrm {
         lead: &LeadId,
         record_id: &str,
     ) -> Result<Option<Followed>, Failure> {
-        let Some((mapping, _)) = self.ready(Object::Lead).await? else { return Ok(None) };
+        let Some((mapping, schema)) = self.ready(Object::Lead).await? else { return Ok(None) };
         let (object, key) = (mapping.object(), mapping.external_id());
-        let properties = [key.to_owned()];
-        let Some(present) = self.api.read_records(object, None, &[record_id], &properties).await?.pop()
-        else {
+        let properties = self.contact_properties(&schema);
+        self.memory.note_written(lead, None, self.clock.now());
+        let Some(mut present) = self.calls.read_by_id(object, record_id, &properties).await? else {
             let found = self.linked_contact(lead, object, key, &properties).await?;
             return if found.is_some() { Ok(None) } else { Err(deleted(record_id)) };
         };
@@ -33,14 +34,14 @@ impl HubSpotCrm {
         match present.value(key).and_then(|held| held.as_str()) {
             Some(held) if held == lead.as_str() => {}
             _ if self.anchored_contact(lead).await?.as_deref() == Some(to.as_str()) => {}
-            Some(_) => self.anchor(lead, &[], &to).await?,
+            Some(_) => self.anchor(lead, &[], &to, true).await?,
             None => {
                 let fields = Map::from_iter([(key.to_owned(), json!(lead.as_str()))]);
-                for written in self.api.update(object, &[(to.clone(), fields)]).await? {
-                    written?;
-                }
+                present.fields.extend(fields.clone());
+                self.calls.write(object, By::Id, Row::new(&to, fields)).await?;
             }
         }
+        self.memory.note_written(lead, Some(present), self.clock.now());
         Ok((to != record_id).then(|| Followed { from: record_id.to_owned(), to }))
     }
 }
@@ -57,7 +58,7 @@ impl HubSpotCrm {
         object: &str,
         properties: &[String],
     ) -> Result<PresentRecord, Failure> {
-        let found = self.api.read_records(object, None, &[record_id], properties).await?.pop();
+        let found = self.calls.read_by_id(object, record_id, properties).await?;
         found.ok_or_else(|| deleted(record_id))
     }
 }

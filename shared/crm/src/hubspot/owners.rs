@@ -18,7 +18,11 @@ const MAX_PER_LOOKUP: usize = 50;
 
 /// A cache of the status of the account's owners.
 #[derive(Default)]
-pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Timestamp, OwnerStatus)>>);
+pub(super) struct OwnerCache {
+    cached: Mutex<BTreeMap<String, (Timestamp, OwnerStatus)>>,
+    /// Held during a lookup, so that leads that wait for the same owner share it.
+    reading: tokio::sync::Mutex<()>,
+}
 
 impl OwnerCache {
     /// The status of owners, by id. Owners are missing from the result if their id is malformed, or if the
@@ -31,11 +35,8 @@ impl OwnerCache {
             let status = match cached {
                 Some(status) => status,
                 None if !is_id(&id) => continue,
-                None => match fetch(api, &id).await {
-                    Ok(status) => {
-                        self.store(&id, now, status);
-                        status
-                    }
+                None => match self.fetch(api, &id, now).await {
+                    Ok(status) => status,
                     Err(failure) => {
                         tracing::warn!(code = %failure.code, "HubSpot owners not readable");
                         break;
@@ -47,13 +48,23 @@ impl OwnerCache {
         statuses
     }
 
+    async fn fetch(&self, api: &Api, id: &str, now: Timestamp) -> Result<OwnerStatus, Failure> {
+        let _reading = self.reading.lock().await;
+        if let Some(status) = self.cached(id, now) {
+            return Ok(status);
+        }
+        let status = fetch(api, id).await?;
+        self.store(id, now, status);
+        Ok(status)
+    }
+
     fn cached(&self, id: &str, now: Timestamp) -> Option<OwnerStatus> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(id).filter(|(at, _)| now.duration_since(*at) < TTL).map(|(_, status)| *status)
     }
 
     fn store(&self, id: &str, now: Timestamp, status: OwnerStatus) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= MAX_CACHED {
             cache.clear();
         }

@@ -1,6 +1,7 @@
 //! Client-side rate limiting, driven by the limits that `HubSpot`'s replies report.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_client::Reply;
@@ -11,10 +12,13 @@ use tokio::time::Instant;
 use super::DEPENDENCY;
 use super::errors::{Refusal, RefusalKind};
 
-/// Calls are spread out when at most 1/`LOW` of the window's calls remain.
-const LOW: u64 = 10;
-/// The longest pause before one call.
-const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// The share of the reported limit that this process uses, in percent. The rest is for other applications of
+/// the customer, and for calls that arrive later than they were sent.
+const SHARE: u64 = 90;
+/// The limit until a reply reports one: that of the smallest edition.
+const DEFAULT_WINDOW: (u64, u64) = (10_000, 100);
+/// The longest wait of a call for its turn. A call that would wait longer is deferred, with its leads.
+const MAX_TURN_WAIT: Duration = Duration::from_secs(5);
 /// The longest wait for the daily quota: a probe is cheap, and the known UTC offset of the account may be
 /// wrong.
 const MAX_DAILY_WAIT: Duration = Duration::from_hours(1);
@@ -31,21 +35,22 @@ const OFFSET_RETRY: SignedDuration = SignedDuration::from_mins(1);
 /// for them.
 const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The state of the account's rate limits.
+/// The state of the account's rate limits, and the pace of this process's calls.
 ///
-/// Other apps and processes share some of the limits, so the usage is taken from `HubSpot`'s replies, not
-/// counted here.
+/// Other apps and processes share some of the limits, so their usage is derived from `HubSpot`'s replies.
 #[derive(Default)]
 pub(super) struct RateLimit {
     state: Mutex<State>,
-    /// Serialises the pauses between calls, so that the calls are spread.
-    pause_lock: tokio::sync::Mutex<()>,
     /// The earliest time of the next search. Locked while a search waits for it.
     next_search: tokio::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
 struct State {
+    /// The times of this process's calls in the current window, in order. They may be in the future.
+    calls: VecDeque<Timestamp>,
+    /// The number of turns that have come and whose call was not made yet.
+    reserved: u32,
     window: Option<Window>,
     /// The end of the current pause, and the failure of calls until then.
     pause: Option<(Timestamp, Failure)>,
@@ -61,37 +66,79 @@ struct Window {
     at: Timestamp,
     millis: u64,
     max: u64,
-    remaining: u64,
+    /// The calls of others in the window.
+    others: u64,
 }
 
 impl Window {
-    fn from_headers(reply: &Reply, at: Timestamp) -> Option<Self> {
+    /// `own` is the number of this process's calls in the window.
+    fn from_headers(reply: &Reply, at: Timestamp, own: u64) -> Option<Self> {
         let header = |name: &str| reply.header(name)?.trim().parse::<u64>().ok();
+        let max = header("x-hubspot-ratelimit-max")?.max(1);
+        let remaining = header("x-hubspot-ratelimit-remaining")?;
         Some(Self {
             at,
             millis: header("x-hubspot-ratelimit-interval-milliseconds")?.clamp(1, 60_000),
-            max: header("x-hubspot-ratelimit-max")?.max(1),
-            remaining: header("x-hubspot-ratelimit-remaining")?,
+            max,
+            others: max.saturating_sub(remaining).saturating_sub(own),
         })
     }
+}
 
-    /// The pause before one call. Zero while enough calls remain; otherwise twice the even spacing of the
-    /// window's calls, since other clients share the window.
-    fn pause(&self, now: Timestamp) -> Duration {
-        let age = u64::try_from(now.duration_since(self.at).as_millis()).unwrap_or_default();
-        if age >= self.millis || self.remaining * LOW > self.max {
-            return Duration::ZERO;
+impl State {
+    /// The length of the window in milliseconds, its limit, and the calls of others in it.
+    fn limit(&self, now: Timestamp) -> (u64, u64, u64) {
+        let Some(window) = self.window else { return (DEFAULT_WINDOW.0, DEFAULT_WINDOW.1, 0) };
+        let age = u64::try_from(now.duration_since(window.at).as_millis()).unwrap_or_default();
+        (window.millis, window.max, if age < window.millis { window.others } else { 0 })
+    }
+
+    /// Reserves the next turn for a call. Calls leave at once while half of the share is unused; the others
+    /// are spread over the window.
+    fn next_turn(&mut self, now: Timestamp) -> Result<Duration, Failure> {
+        let (millis, max, others) = self.limit(now);
+        let ago = |millis| SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
+        while self.calls.front().is_some_and(|call| now.duration_since(*call) >= ago(millis)) {
+            self.calls.pop_front();
         }
-        Duration::from_millis(2 * self.millis / self.max).min(MAX_PAUSE)
+        let share = (max * SHARE / 100).saturating_sub(others).max(1);
+        let own = u64::try_from(self.calls.len()).unwrap_or(u64::MAX);
+        let mut turn = now;
+        if own >= share.div_ceil(2) {
+            let spacing = ago(2 * millis / share);
+            let last = self.calls.back().copied().unwrap_or(now);
+            turn = turn.max(last.saturating_add(spacing).unwrap_or(Timestamp::MAX));
+        }
+        if own >= share {
+            // The call that leaves the window before this one enters it.
+            let index = self.calls.len().saturating_sub(usize::try_from(share).unwrap_or(usize::MAX));
+            let leaving = self.calls.get(index).copied().unwrap_or(now);
+            turn = turn.max(leaving.saturating_add(ago(millis)).unwrap_or(Timestamp::MAX));
+        }
+        let wait = Duration::try_from(turn.duration_since(now)).unwrap_or_default();
+        if wait > MAX_TURN_WAIT {
+            let message = "too many calls in ten seconds: the next one has to wait";
+            return Err(Failure::deferral(DEPENDENCY, "crm_rate_limited", message, Some(wait)));
+        }
+        self.calls.push_back(turn);
+        Ok(wait)
     }
 }
 
 impl RateLimit {
-    /// Waits until a call may be made, at most [`MAX_PAUSE`] after the calls ahead of it. Fails immediately
+    /// Waits for the turn of a call that is about to be made, as [`wait`](Self::wait) does. The next call has
+    /// the turn. Without a turn, that call fails.
+    pub(super) async fn reserve(&self, now: Timestamp) {
+        if self.wait(now).await.is_ok() {
+            self.lock().reserved += 1;
+        }
+    }
+
+    /// Waits for the turn of a call, at most [`MAX_TURN_WAIT`]. Fails immediately if that is not enough, and
     /// during a pause that [`Self::apply`] started.
     pub(super) async fn wait(&self, now: Timestamp) -> Result<(), Failure> {
-        let pause = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = {
+            let mut state = self.lock();
             if let Some((until, failure)) = &state.pause {
                 if now < *until {
                     let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
@@ -99,13 +146,28 @@ impl RateLimit {
                 }
                 state.pause = None;
             }
-            state.window.map(|window| window.pause(now)).unwrap_or_default()
+            state.next_turn(now)?
         };
-        if !pause.is_zero() {
-            let _guard = self.pause_lock.lock().await;
-            tokio::time::sleep(pause).await;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
         Ok(())
+    }
+
+    /// As [`wait`](Self::wait), but uses a reserved turn if there is one.
+    pub(super) async fn wait_or_use_reserved(&self, now: Timestamp) -> Result<(), Failure> {
+        let is_reserved = {
+            let mut state = self.lock();
+            let is_paused = state.pause.as_ref().is_some_and(|(until, _)| now < *until);
+            let is_reserved = state.reserved > 0 && !is_paused;
+            state.reserved -= u32::from(is_reserved);
+            is_reserved
+        };
+        if is_reserved { Ok(()) } else { self.wait(now).await }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the search limit allows another search.
@@ -119,8 +181,10 @@ impl RateLimit {
 
     /// Records the limits that a reply reports.
     pub(super) fn observe(&self, reply: &Reply, now: Timestamp) {
-        if let Some(window) = Window::from_headers(reply, now) {
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).window = Some(window);
+        let mut state = self.lock();
+        let own = state.calls.iter().filter(|call| **call <= now).count();
+        if let Some(window) = Window::from_headers(reply, now, u64::try_from(own).unwrap_or(u64::MAX)) {
+            state.window = Some(window);
         }
     }
 
@@ -131,7 +195,7 @@ impl RateLimit {
         if refused.failure.class() != FailureClass::Deferral {
             return refused;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let requested = refused.failure.retry_after();
         let wait = match refused.kind {
             RefusalKind::DailyQuota => {
@@ -153,7 +217,7 @@ impl RateLimit {
     ///
     /// `at_limit` says that the daily quota was just reached, so a known offset may be outdated.
     pub(super) fn is_offset_due(&self, now: Timestamp, at_limit: bool) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let ttl = if state.utc_offset.is_some() && !at_limit { OFFSET_TTL } else { OFFSET_RETRY };
         let due = state.offset_read_at.is_none_or(|read_at| now.duration_since(read_at) >= ttl);
         if due {
@@ -165,7 +229,7 @@ impl RateLimit {
     /// Stores the account's UTC offset in milliseconds. An offset of a day or more is invalid and ignored.
     pub(super) fn set_utc_offset(&self, millis: i64) {
         if millis.unsigned_abs() < DAY.unsigned_abs() {
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).utc_offset = Some(millis);
+            self.lock().utc_offset = Some(millis);
         }
     }
 }
@@ -182,19 +246,44 @@ fn until_midnight(now: Timestamp, utc_offset: i64) -> Duration {
 mod tests {
     use super::*;
 
-    fn window(remaining: u64) -> Window {
-        Window { at: Timestamp::UNIX_EPOCH, millis: 10_000, max: 190, remaining }
+    fn window(max: u64, others: u64) -> Window {
+        Window { at: Timestamp::UNIX_EPOCH, millis: 10_000, max, others }
+    }
+
+    /// The times of the calls of a process that always has another call to make, in milliseconds.
+    fn turns(state: &mut State, calls: usize) -> Vec<i64> {
+        let mut now = Timestamp::UNIX_EPOCH;
+        let turn = |_| loop {
+            match state.next_turn(now) {
+                Ok(wait) => return (now + wait).as_millisecond(),
+                Err(deferred) => now += deferred.retry_after().unwrap(),
+            }
+        };
+        (0..calls).map(turn).collect()
     }
 
     #[test]
-    fn calls_are_spread_near_the_limit_until_the_window_ends() {
-        let at = |millis| Timestamp::from_millisecond(millis).unwrap();
-        assert_eq!(window(20).pause(at(1)), Duration::ZERO);
-        assert_eq!(window(19).pause(at(1)), Duration::from_millis(105));
-        assert_eq!(window(0).pause(at(9_999)), Duration::from_millis(105));
-        assert_eq!(window(0).pause(at(10_000)), Duration::ZERO);
-        let tiny = Window { max: 1, ..window(0) };
-        assert_eq!(tiny.pause(at(1)), MAX_PAUSE);
+    fn calls_leave_at_once_and_are_spread_before_the_limit() {
+        let mut state = State { window: Some(window(100, 0)), ..State::default() };
+        let turns = turns(&mut state, 1_000);
+        assert_eq!(turns[..46], [[0; 45].as_slice(), &[222]].concat()[..]);
+        let busiest =
+            turns.iter().map(|from| turns.iter().filter(|at| (*from..from + 10_000).contains(at)).count());
+        assert_eq!(busiest.max(), Some(90), "a tenth is left to other applications");
+        assert!(turns[999] < 115_000, "{} ms for a thousand calls", turns[999]);
+    }
+
+    #[test]
+    fn calls_of_other_applications_leave_less() {
+        let mut state = State { window: Some(window(100, 70)), ..State::default() };
+        assert_eq!(turns(&mut state, 11)[10], 1_000);
+        let mut state = State { window: Some(window(1, 1)), ..State::default() };
+        assert_eq!(state.next_turn(Timestamp::UNIX_EPOCH).unwrap(), Duration::ZERO);
+        let deferred = state.next_turn(Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(
+            (deferred.code.as_ref(), deferred.retry_after()),
+            ("crm_rate_limited", Some(Duration::from_secs(20)))
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,16 +1,13 @@
-//! Batch reads, writes, associations and searches of records.
+//! Batch calls of the API: reads, writes, associations and searches of records.
 
 use http_client::Method;
-use lead::{Failure, FailureClass};
+use lead::Failure;
 use serde_json::{Map, Value, json};
 
 use super::api::Api;
 use super::errors;
 use super::errors::{Invalid, Refusal};
 use crate::PresentRecord;
-
-/// The maximum number of rows in a batch.
-pub(super) const MAX_ROWS: usize = 100;
 
 /// The result of writing one record.
 #[derive(Clone, Debug)]
@@ -31,119 +28,141 @@ impl Written {
 /// The result of each row of a batch, in order.
 pub(super) type Rows = Vec<Result<Written, Refusal>>;
 
+/// A record to write.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// `HubSpot`'s id, or the value of the unique property.
+    pub(super) id: String,
+    pub(super) fields: Map<String, Value>,
+    /// The associations of a new record.
+    pub(super) associations: Vec<Association>,
+}
+
+impl Row {
+    pub(super) fn new(id: impl Into<String>, fields: Map<String, Value>) -> Self {
+        Self { id: id.into(), fields, associations: Vec::new() }
+    }
+}
+
+/// An association that is created with a record.
+#[derive(Clone, Debug)]
+pub(super) struct Association {
+    pub(super) to_id: String,
+    /// The id of the default association type, defined by `HubSpot`.
+    pub(super) type_id: u32,
+}
+
+/// How records are written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum By {
+    /// Created, with this unique property. Refused if another record has the value, so that a request that
+    /// arrives twice has one effect.
+    Create(String),
+    /// Upserted by this unique property.
+    Upsert(String),
+    /// Updated by `HubSpot`'s id.
+    Id,
+}
+
+/// The id of the default association type between two of `HubSpot`'s own objects, from the list in its
+/// official client. None for objects without one that is known.
+pub(super) fn association_type(from: &str, to: &str) -> Option<u32> {
+    match (from, to) {
+        ("contacts" | "0-1", "companies" | "0-2") => Some(279),
+        ("deals" | "0-3", "contacts" | "0-1") => Some(3),
+        ("deals" | "0-3", "companies" | "0-2") => Some(341),
+        ("notes" | "0-46", "contacts" | "0-1") => Some(202),
+        ("tasks" | "0-27", "contacts" | "0-1") => Some(204),
+        _ => None,
+    }
+}
+
 impl Api {
-    /// Reads records by their ids, or by their values of a unique property; at most [`MAX_ROWS`] of them.
+    /// Reads records by their ids, or by their values of a unique property; at most 100 of them. With
+    /// `archived`, only deleted records.
     ///
     /// Records that do not exist are missing from the result.
     pub(super) async fn read_records(
         &self,
         object: &str,
         unique: Option<&str>,
-        ids: &[&str],
+        ids: &[String],
         properties: &[String],
+        archived: bool,
     ) -> Result<Vec<PresentRecord>, Failure> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let inputs: Vec<Value> = ids.iter().take(MAX_ROWS).map(|id| json!({ "id": id })).collect();
+        let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
         let mut body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
         if let Some(unique) = unique {
             body["idProperty"] = json!(unique);
         }
-        self.read_batch(object, &[], &body).await
-    }
-
-    async fn read_batch(
-        &self,
-        object: &str,
-        query: &[(&str, &str)],
-        body: &Value,
-    ) -> Result<Vec<PresentRecord>, Failure> {
+        let query: &[(&str, &str)] = if archived { &[("archived", "true")] } else { &[] };
         let path = self.path("objects", &[object, "batch/read"]);
-        let response = self.call(Method::POST, &path, query, Some(body)).await?;
+        let response = self.call(Method::POST, &path, query, Some(&body)).await?;
         refuse_errors(&response)?;
         Ok(rows(&response, "results").filter_map(record_of).collect())
     }
 
-    /// The id of the deleted record with this value of a unique property; none if there is no such record or
-    /// the account refuses the query. `HubSpot` keeps deleted records for 90 days.
-    pub(super) async fn read_deleted(
+    /// Reads a page of the deleted records of an object, and where the next page begins.
+    pub(super) async fn list_deleted(
         &self,
         object: &str,
-        unique: &str,
-        value: &str,
-    ) -> Result<Option<String>, Failure> {
-        let body = json!({
-            "inputs": [{ "id": value }], "idProperty": unique, "properties": [unique], "propertiesWithHistory": [],
-        });
-        let found = match self.read_batch(object, &[("archived", "true")], &body).await {
-            // The result may be a merged record, which is not deleted: its property holds another value.
-            Ok(found) => found.into_iter().find(|record| {
-                record
-                    .value(unique)
-                    .and_then(Value::as_str)
-                    .is_some_and(|held| held.eq_ignore_ascii_case(value))
-            }),
-            Err(failure) if failure.class() == FailureClass::Permanent => None,
-            Err(failure) => return Err(failure),
+        property: &str,
+        after: Option<&str>,
+    ) -> Result<(Vec<PresentRecord>, Option<String>), Failure> {
+        let mut query = vec![("archived", "true"), ("limit", "100"), ("properties", property)];
+        query.extend(after.map(|after| ("after", after)));
+        let response = self.call(Method::GET, &self.path("objects", &[object]), &query, None).await?;
+        let found = rows(&response, "results").filter_map(record_of).collect();
+        Ok((found, response["paging"]["next"]["after"].as_str().map(str::to_owned)))
+    }
+
+    /// Writes records. Returns one result per row, in order.
+    pub(super) async fn write_rows(&self, object: &str, by: &By, records: &[Row]) -> Result<Rows, Refusal> {
+        let (call, unique) = match by {
+            By::Create(unique) => ("batch/create", unique.as_str()),
+            By::Upsert(unique) => ("batch/upsert", unique.as_str()),
+            By::Id => ("batch/update", "hs_object_id"),
         };
-        Ok(found.map(|record| record.record_id))
-    }
-
-    /// Reads the record with this value of a unique property.
-    pub(super) async fn read_record(
-        &self,
-        object: &str,
-        unique: &str,
-        value: &str,
-        properties: &[String],
-    ) -> Result<Option<PresentRecord>, Failure> {
-        Ok(self.read_records(object, Some(unique), &[value], properties).await?.pop())
-    }
-
-    /// Creates or updates records by a unique property. Returns one result per row, in order.
-    pub(super) async fn upsert(
-        &self,
-        object: &str,
-        unique: &str,
-        records: &[(String, Map<String, Value>)],
-    ) -> Result<Rows, Refusal> {
-        let rows = records.iter().map(|(id, fields)| {
-            let mut properties = as_strings(fields);
-            properties.insert(unique.to_owned(), json!(id));
-            json!({"id": id, "idProperty": unique, "properties": properties})
+        let inputs = records.iter().map(|row| {
+            let mut properties = as_strings(&row.fields);
+            if *by == By::Id {
+                return json!({"id": row.id, "properties": properties});
+            }
+            properties.insert(unique.to_owned(), json!(row.id));
+            if matches!(by, By::Upsert(_)) {
+                return json!({"id": row.id, "idProperty": unique, "properties": properties});
+            }
+            let associations = row.associations.iter().map(|association| {
+                let of_type = json!({
+                    "associationCategory": "HUBSPOT_DEFINED", "associationTypeId": association.type_id,
+                });
+                json!({"to": {"id": association.to_id}, "types": [of_type]})
+            });
+            json!({"properties": properties, "associations": associations.collect::<Vec<_>>()})
         });
-        self.write_rows(&self.path("objects", &[object, "batch/upsert"]), unique, rows.collect()).await
-    }
-
-    /// Updates records by their ids. Returns one result per row, in order.
-    pub(super) async fn update(
-        &self,
-        object: &str,
-        records: &[(String, Map<String, Value>)],
-    ) -> Result<Rows, Refusal> {
-        let rows = records.iter().map(|(id, fields)| json!({"id": id, "properties": as_strings(fields)}));
-        self.write_rows(&self.path("objects", &[object, "batch/update"]), "hs_object_id", rows.collect())
-            .await
+        let path = self.path("objects", &[object, call]);
+        self.write_inputs(&path, unique, records, inputs.collect()).await
     }
 
     /// Sends a batch and matches results and errors to its rows, preferably by the trace id that each row
     /// carries.
-    async fn write_rows(&self, path: &str, unique: &str, mut inputs: Vec<Value>) -> Result<Rows, Refusal> {
-        if inputs.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn write_inputs(
+        &self,
+        path: &str,
+        unique: &str,
+        records: &[Row],
+        mut inputs: Vec<Value>,
+    ) -> Result<Rows, Refusal> {
         for (index, input) in inputs.iter_mut().enumerate() {
             input["objectWriteTraceId"] = json!(index.to_string());
         }
         let response = self.write(path, &json!({ "inputs": inputs })).await?;
-        let results = inputs.iter().enumerate().map(|(index, input)| {
+        let results = records.iter().enumerate().map(|(index, Row { id, .. })| {
             let trace = index.to_string();
-            let id = input["id"].as_str().unwrap_or_default();
             let is_result = |row: &&Value| {
                 row["objectWriteTraceId"] == trace.as_str()
                     || row["properties"][unique].as_str().is_some_and(|held| held.eq_ignore_ascii_case(id))
-                    || row["id"] == id
+                    || row["id"] == id.as_str()
             };
             let is_error = |row: &&Value| {
                 let names = |key: &str, id: &str| {
@@ -157,7 +176,11 @@ impl Api {
             let found = rows(&response, "results").find(is_result);
             // The only result of a batch of one belongs to its row.
             let found = found.or_else(|| (inputs.len() == 1).then(|| rows(&response, "results").next())?);
-            let written = found.and_then(|row| Some((row["id"].as_str()?, row["new"] == Value::Bool(true))));
+            let written = found.and_then(|row| {
+                // A creation never changes a record that existed.
+                let created = path.ends_with("/create") || row["new"] == Value::Bool(true);
+                Some((row["id"].as_str()?, created))
+            });
             if written.is_none()
                 && let Some(error) = rows(&response, "errors").find(|error| names_no_row(error))
             {
@@ -175,15 +198,12 @@ impl Api {
         from: &str,
         to: &str,
         pairs: &[(String, String)],
-    ) -> Result<(), Failure> {
-        if pairs.is_empty() {
-            return Ok(());
-        }
+    ) -> Result<(), Refusal> {
         let inputs: Vec<Value> =
             pairs.iter().map(|(id, to_id)| json!({"from": {"id": id}, "to": {"id": to_id}})).collect();
         let path = self.path("associations", &[from, to, "batch/associate/default"]);
-        let response = self.post(&path, &json!({ "inputs": inputs })).await?;
-        rows(&response, "errors").next().map_or(Ok(()), |error| Err(errors::of_row(error).into()))
+        let response = self.write(&path, &json!({ "inputs": inputs })).await?;
+        rows(&response, "errors").next().map_or(Ok(()), |error| Err(errors::of_row(error)))
     }
 
     /// Reads the associations of records, as pairs of the id in `ids` and the id of the associated record.
@@ -191,12 +211,9 @@ impl Api {
         &self,
         from: &str,
         to: &str,
-        ids: &[&str],
+        ids: &[String],
     ) -> Result<Vec<(String, String)>, Failure> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let inputs: Vec<Value> = ids.iter().take(MAX_ROWS).map(|id| json!({ "id": id })).collect();
+        let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
         let path = self.path("associations", &[from, to, "batch/read"]);
         let response = self.post(&path, &json!({ "inputs": inputs })).await?;
         // A record without associations is reported as an OBJECT_NOT_FOUND error too.
@@ -211,37 +228,73 @@ impl Api {
         Ok(pairs)
     }
 
-    /// Searches records by the value of a property, or by a member of the `;`-separated list in the property
-    /// `also`.
+    /// Searches records that have one of the values in one of the properties, which may hold a
+    /// `;`-separated list.
     ///
-    /// Returns at most ten records, the most recently modified first. The search index lags behind writes by
-    /// a few seconds.
+    /// Returns the most recently modified first, at most [`MAX_FOUND`]. The search index lags behind writes
+    /// by a few seconds.
     pub(super) async fn search(
         &self,
         object: &str,
-        property: &str,
-        also: Option<&str>,
-        value: &str,
-        properties: &[String],
+        search: &Search<'_>,
     ) -> Result<Vec<PresentRecord>, Failure> {
-        let group = |property: &str, operator: &str| json!({"filters": [{"propertyName": property, "operator": operator, "value": value}]});
-        let mut groups = vec![group(property, "EQ")];
-        groups.extend(also.map(|also| group(also, "CONTAINS_TOKEN")));
-        let mut requested = properties.to_vec();
-        requested.extend([property].into_iter().chain(also).map(str::to_owned));
-        let body = json!({
-            "filterGroups": groups, "properties": requested, "limit": 10,
-            "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "DESCENDING"}],
+        let path = self.path("objects", &[object, "search"]);
+        let mut found = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut body = search.body();
+            if let Some(after) = &after {
+                body["after"] = json!(after);
+            }
+            let response = self.post(&path, &body).await?;
+            found.extend(rows(&response, "results").filter_map(record_of));
+            after = response["paging"]["next"]["after"].as_str().map(str::to_owned);
+            if after.is_none() || found.len() >= MAX_FOUND {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// The maximum number of records that a search returns.
+const MAX_FOUND: usize = 1_000;
+
+/// A search for records by values of properties.
+pub(super) struct Search<'a> {
+    pub(super) values: &'a [String],
+    /// The properties that may have one of the values.
+    pub(super) names: &'a [&'a str],
+    /// The properties to return.
+    pub(super) properties: &'a [String],
+}
+
+impl Search<'_> {
+    /// The maximum length of the body of a search, in characters, with a reserve for the place of a page.
+    const MAX_BODY: usize = 2_950;
+
+    fn body(&self) -> Value {
+        let group = |name: &&str| {
+            let filter = json!({"propertyName": name, "operator": "IN", "values": self.values});
+            json!({ "filters": [filter] })
+        };
+        json!({
+            "filterGroups": self.names.iter().map(group).collect::<Vec<_>>(), "properties": self.properties,
+            "limit": 200, "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "DESCENDING"}],
+        })
+    }
+
+    /// The number of values, from the first, that one search can hold; at least one.
+    pub(super) fn capacity(&self) -> usize {
+        let fixed = Search { values: &[], ..*self }.body().to_string().chars().count();
+        let mut left = Self::MAX_BODY.saturating_sub(fixed);
+        let fitting = self.values.iter().take_while(|value| {
+            // Quotes, a comma, and an escape of each character in the worst case of a domain: none.
+            let size = self.names.len() * (value.chars().count() + 3);
+            let fits = size <= left;
+            left = left.saturating_sub(size);
+            fits
         });
-        let response = self.post(&self.path("objects", &[object, "search"]), &body).await?;
-        let mut found: Vec<PresentRecord> = rows(&response, "results").filter_map(record_of).collect();
-        // A token match may be only a part of a longer value.
-        found.retain(|record| {
-            let held = |name: &str| record.value(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let has = |list: String| list.split(';').any(|one| one.trim().eq_ignore_ascii_case(value));
-            has(held(property)) || also.is_some_and(|also| has(held(also)))
-        });
-        Ok(found)
+        fitting.count().max(1)
     }
 }
 

@@ -3,20 +3,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lead::{EmailAddress, Failure, LeadId};
+use futures::future::{try_join, try_join_all};
+use lead::{Failure, LeadId};
 
 use super::HubSpotCrm;
-use super::adoption::MERGED;
+use super::calls::ReadLane;
 use super::company::Company;
+use super::contact::Contact;
 use super::schema::readable;
 use crate::{
     Action, FieldChange, LeftOut, Mode, Object, OwnerStatus, PlannedAction, PresentRecord, RecordWrite,
 };
 
-/// The property with a contact's secondary addresses, separated by `;`.
-const MORE_ADDRESSES: &str = "hs_additional_emails";
-
 /// A plan resolved against the account's records.
+#[derive(Clone)]
 pub(super) struct Resolution {
     /// The lead's existing contact.
     pub(super) contact: Option<Contact>,
@@ -30,21 +30,14 @@ pub(super) struct Resolution {
 
 impl Resolution {
     /// Every field that the actions touch, with its current value.
-    pub(super) fn into_changes(self) -> Vec<FieldChange> {
-        let writes = self.actions.into_iter().flat_map(|action| action.writes);
-        writes.flat_map(|write| write.changes).collect()
+    pub(super) fn changes(&self) -> Vec<FieldChange> {
+        let writes = self.actions.iter().flat_map(|action| &action.writes);
+        writes.flat_map(|write| write.changes.clone()).collect()
     }
 }
 
-/// The lead's contact.
-pub(super) struct Contact {
-    pub(super) present: PresentRecord,
-    /// Whether key or anchor already link it to the lead. Otherwise it was found by address and will be
-    /// adopted.
-    pub(super) linked: bool,
-}
-
 /// A task, note or deal.
+#[derive(Clone)]
 pub(super) struct Other {
     pub(super) present: PresentRecord,
     /// Whether it is associated with the lead's contact.
@@ -52,6 +45,7 @@ pub(super) struct Other {
 }
 
 /// The writes of one action.
+#[derive(Clone)]
 pub(super) struct Resolved {
     pub(super) writes: Vec<RecordWrite>,
 }
@@ -63,6 +57,10 @@ pub(super) struct Hints<'a> {
     pub(super) conflicting_id: Option<&'a str>,
     /// The contact that an earlier plan wrote for the lead.
     pub(super) written: Option<&'a str>,
+    /// Whether every record is looked up in every way. Otherwise a lead that was never written is looked up
+    /// by its address only, and its tasks, notes and deals are taken to be absent: creating a record that
+    /// exists is a conflict, after which the plan is resolved thoroughly.
+    pub(super) thorough: bool,
 }
 
 /// Whether an action creates the lead's contact if it does not exist.
@@ -83,12 +81,26 @@ impl HubSpotCrm {
         actions: &[PlannedAction],
         hints: Hints<'_>,
     ) -> Result<Resolution, Failure> {
-        let contact = self.contact_of(lead, actions, hints).await?;
-        let company = match actions.iter().find_map(|planned| domain_of(&planned.action)) {
-            Some(domain) => self.company_of(domain).await?,
-            None => None,
+        let domain = actions.iter().find_map(|planned| domain_of(&planned.action));
+        let company = async {
+            match domain {
+                Some(domain) => self.company_of(domain, hints.thorough).await,
+                None => Ok(None),
+            }
         };
-        let others = self.others_of(lead, actions, contact.as_ref()).await?;
+        let (mut contact, company) = try_join(self.contact_of(lead, actions, hints), company).await?;
+        let is_linked = contact.as_ref().is_some_and(|contact| contact.linked);
+        let others = async {
+            if is_linked || self.is_looked_up(lead, hints) || !is_about_new_records(actions) {
+                self.others_of(lead, actions, contact.as_ref()).await
+            } else {
+                Ok(HashMap::new())
+            }
+        };
+        let (adopted, others) = try_join(self.is_adopted_by(actions, contact.as_ref()), others).await?;
+        if let Some(contact) = &mut contact {
+            contact.present.adopted = adopted;
+        }
         let owners = actions.iter().filter_map(|planned| planned.action.owner()).map(str::to_owned);
         let owners = self.owners.get(&self.api, owners.collect()).await;
         let mut resolved = Vec::with_capacity(actions.len());
@@ -127,72 +139,6 @@ impl HubSpotCrm {
         Ok(Resolution { contact, company, others, actions: resolved })
     }
 
-    /// Finds the lead's contact: by key, by anchor, and, if an action has the e-mail address, by address.
-    async fn contact_of(
-        &self,
-        lead: &LeadId,
-        actions: &[PlannedAction],
-        hints: Hints<'_>,
-    ) -> Result<Option<Contact>, Failure> {
-        let Some((mapping, schema)) = self.ready(Object::Lead).await? else { return Ok(None) };
-        let (object, key) = (mapping.object(), mapping.external_id());
-        let mut properties = readable(&self.mapping, &[Object::Lead, Object::Contact], &schema);
-        let own = [MORE_ADDRESSES, MERGED].into_iter().filter(|name| schema.0.contains_key(*name));
-        properties.extend(own.map(str::to_owned));
-        let email = actions.iter().find_map(|planned| address_of(&planned.action));
-        let found = match (self.linked_contact(lead, object, key, &properties).await?, hints.written) {
-            (None, Some(id)) => Some(self.written_contact(id, object, &properties).await?),
-            (found, _) => found,
-        };
-        let mut linked = found.is_some();
-        let found = match (found, email) {
-            (None, Some(email)) => {
-                self.contact_by_address(email, hints.conflicting_id, object, &properties).await?
-            }
-            (found, _) => found,
-        };
-        let Some(present) = found else { return Ok(None) };
-        // Another process may have created it with the lead's key since the lookup by key.
-        linked |= present.value(key).is_some_and(|held| held == lead.as_str());
-        let is_written = actions.iter().any(|planned| is_person(planned.action.object()));
-        let adopted = is_written && self.is_adopted(&present, key).await?;
-        let present = PresentRecord { adopted, ..with_matching_address(present, email) };
-        Ok(Some(Contact { present, linked }))
-    }
-
-    /// The contact that is linked to the lead by its key or, failing that, by the anchor.
-    pub(super) async fn linked_contact(
-        &self,
-        lead: &LeadId,
-        object: &str,
-        key: &str,
-        properties: &[String],
-    ) -> Result<Option<PresentRecord>, Failure> {
-        if let Some(present) = self.api.read_record(object, key, lead.as_str(), properties).await? {
-            return Ok(Some(present));
-        }
-        match self.anchored_contact(lead).await? {
-            Some(id) => Ok(self.api.read_records(object, None, &[id.as_str()], properties).await?.pop()),
-            None => Ok(None),
-        }
-    }
-
-    /// The contact with the lead's address. If the lookup finds none, the contact that `HubSpot` named as its
-    /// holder.
-    async fn contact_by_address(
-        &self,
-        email: &EmailAddress,
-        conflicting_id: Option<&str>,
-        object: &str,
-        properties: &[String],
-    ) -> Result<Option<PresentRecord>, Failure> {
-        let found = self.api.read_record(object, "email", email.expose(), properties).await?;
-        match (found, conflicting_id) {
-            (None, Some(id)) => Ok(self.api.read_records(object, None, &[id], properties).await?.pop()),
-            (found, _) => Ok(found),
-        }
-    }
-
     /// The existing tasks, notes and deals of the actions.
     async fn others_of(
         &self,
@@ -200,38 +146,56 @@ impl HubSpotCrm {
         actions: &[PlannedAction],
         contact: Option<&Contact>,
     ) -> Result<HashMap<String, Other>, Failure> {
-        let mut others = HashMap::new();
-        for object in [Object::Task, Object::Activity, Object::Opportunity] {
-            let of_object = actions.iter().filter(|planned| planned.action.object() == object);
-            let mut ids: Vec<&str> = of_object.map(|planned| planned.external_id(lead)).collect();
-            ids.sort_unstable();
-            ids.dedup();
-            if ids.is_empty() {
-                continue;
-            }
-            let Some((mapping, schema)) = self.ready(object).await? else { continue };
-            let properties = readable(&self.mapping, &[object], &schema);
-            let key = mapping.external_id();
-            let found = self.api.read_records(mapping.object(), Some(key), &ids, &properties).await?;
-            let associated = match (contact, self.mapping.object(Object::Lead)) {
-                (Some(contact), Some(person)) => {
-                    let ids: Vec<&str> = found.iter().map(|record| record.record_id.as_str()).collect();
-                    let pairs = self.api.associated(mapping.object(), person.object(), &ids).await?;
-                    let of_lead = pairs.into_iter().filter(|(_, id)| *id == contact.present.record_id);
-                    of_lead.map(|(id, _)| id).collect()
-                }
-                _ => Vec::new(),
-            };
-            for present in found {
-                let Some(id) = present.value(key).and_then(|id| id.as_str()).map(str::to_owned) else {
-                    continue;
-                };
-                let associated = associated.contains(&present.record_id);
-                others.insert(id, Other { present, associated });
-            }
-        }
-        Ok(others)
+        let kinds = [Object::Task, Object::Activity, Object::Opportunity];
+        let found =
+            try_join_all(kinds.map(|object| self.others_of_kind(object, lead, actions, contact))).await?;
+        Ok(found.into_iter().flatten().collect())
     }
+
+    async fn others_of_kind(
+        &self,
+        object: Object,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+        contact: Option<&Contact>,
+    ) -> Result<Vec<(String, Other)>, Failure> {
+        let of_object = actions.iter().filter(|planned| planned.action.object() == object);
+        let mut ids: Vec<String> = of_object.map(|planned| planned.external_id(lead).to_owned()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some((mapping, schema)) = self.ready(object).await? else { return Ok(Vec::new()) };
+        let properties = readable(&self.mapping, &[object], &schema);
+        let key = mapping.external_id();
+        let lane =
+            ReadLane { object: mapping.object().to_owned(), unique: Some(key.to_owned()), archived: false };
+        let found = self.calls.read(lane, ids, &properties).await?;
+        let associated: Vec<String> = match (contact, self.mapping.object(Object::Lead)) {
+            (Some(contact), Some(person)) => {
+                let ids = found.iter().map(|record| record.record_id.clone()).collect();
+                let pairs = self.calls.associated(mapping.object(), person.object(), ids).await?;
+                let of_lead = pairs.into_iter().filter(|(_, id)| *id == contact.present.record_id);
+                of_lead.map(|(id, _)| id).collect()
+            }
+            _ => Vec::new(),
+        };
+        let others = found.into_iter().filter_map(|present| {
+            let id = present.value(key).and_then(|id| id.as_str())?.to_owned();
+            let associated = associated.contains(&present.record_id);
+            Some((id, Other { present, associated }))
+        });
+        Ok(others.collect())
+    }
+}
+
+/// Whether actions can be the first of a lead: they create its contact, and change no task or deal that
+/// exists.
+pub(super) fn is_about_new_records(actions: &[PlannedAction]) -> bool {
+    let changes_other = |action: &Action| !is_person(action.object()) && action.mode() == Mode::Update;
+    actions.iter().any(|planned| creates_contact(&planned.action))
+        && !actions.iter().any(|planned| changes_other(&planned.action))
 }
 
 /// Why an owner cannot own the record, if the account says so.
@@ -239,28 +203,6 @@ fn refuses_owner(owners: &BTreeMap<String, OwnerStatus>, change: &FieldChange) -
     let owner = change.new.as_ref().and_then(|owner| owner.as_str());
     let owner = owner.filter(|_| change.is_owner())?;
     owners.get(owner)?.refuses(change.object)
-}
-
-/// Reports the lead's address as the primary one if it is a secondary address of the contact.
-///
-/// The address then counts as written, so the contact keeps its primary address.
-fn with_matching_address(mut present: PresentRecord, email: Option<&EmailAddress>) -> PresentRecord {
-    let more = present.value(MORE_ADDRESSES).and_then(|more| more.as_str()).unwrap_or_default();
-    if let Some(email) = email
-        && more.split(';').any(|address| address.trim().eq_ignore_ascii_case(email.expose()))
-    {
-        present.fields.insert("email".to_owned(), email.expose().into());
-    }
-    present
-}
-
-/// The e-mail address of the person in an action.
-fn address_of(action: &Action) -> Option<&EmailAddress> {
-    match action {
-        Action::UpsertLead(details) | Action::CreateLead(details) => Some(&details.email),
-        Action::CreateContact(details) => Some(&details.email),
-        _ => None,
-    }
 }
 
 /// The domain of the company that an action concerns.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use lead::Failure;
 use serde_json::{Map, Value};
 
-use super::HubSpotCrm;
+use super::records::{By, Row};
+use super::{DEPENDENCY, HubSpotCrm};
 use crate::{FieldChange, PresentRecord, Restored};
 
 /// A property that must be cleared before it can be set to an earlier stage.
@@ -25,7 +26,7 @@ impl HubSpotCrm {
             let of_record = changes.iter().filter(|change| key_of(change).as_ref() == Some(&key));
             let mut properties: Vec<String> = of_record.map(|change| change.field.clone()).collect();
             properties.dedup();
-            if let Some(present) = self.api.read_records(object, None, &[id], &properties).await?.pop() {
+            if let Some(present) = self.calls.read_by_id(object, id, &properties).await? {
                 records.insert(key, present);
             }
         }
@@ -47,6 +48,7 @@ impl HubSpotCrm {
                 (Err(outcome), _) => results.push(outcome),
             }
         }
+        self.memory.expire_all_companies();
         for ((object, id), fields) in fields {
             if fields.get(STAGE).is_some_and(|stage| !stage.is_null()) {
                 let cleared = Map::from_iter([(STAGE.to_owned(), Value::Null)]);
@@ -58,10 +60,10 @@ impl HubSpotCrm {
     }
 
     async fn update_one(&self, object: &str, id: &str, fields: Map<String, Value>) -> Result<(), Failure> {
-        for result in self.api.update(object, &[(id.to_owned(), fields)]).await? {
-            result?;
-        }
-        Ok(())
+        let written = self.calls.write(object, By::Id, Row::new(id, fields)).await?;
+        let Some(refused) = written.left_out.first() else { return Ok(()) };
+        let message = format!("HubSpot does not accept the old value of {}", refused.property);
+        Err(Failure::permanent("crm_values_refused", message).on(DEPENDENCY))
     }
 }
 

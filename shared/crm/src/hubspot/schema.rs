@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +18,11 @@ const MAX_TEXT: usize = 65_536;
 
 /// A cache of the properties of each object.
 #[derive(Default)]
-pub(super) struct SchemaCache(Mutex<HashMap<String, Cached>>);
+pub(super) struct SchemaCache {
+    cached: Mutex<HashMap<String, Cached>>,
+    /// Held during a read, so that leads that wait for the same properties share it.
+    reading: tokio::sync::Mutex<()>,
+}
 
 /// The time of the last read, and the properties; none for an object that the account does not have.
 type Cached = (Timestamp, Option<Arc<ObjectSchema>>);
@@ -26,25 +30,35 @@ type Cached = (Timestamp, Option<Arc<ObjectSchema>>);
 impl SchemaCache {
     /// The properties of an object; none for an object that the account does not have.
     pub(super) async fn get(&self, api: &Api, object: &str) -> Result<Option<Arc<ObjectSchema>>, Failure> {
-        let now = api.now();
         api.refresh_utc_offset().await;
-        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(object).cloned();
-        if let Some((read_at, schema)) = cached
-            && now.duration_since(read_at) < TTL
-        {
+        if let Some(schema) = self.cached(api, object) {
             return Ok(schema);
         }
+        let _reading = self.reading.lock().await;
+        if let Some(schema) = self.cached(api, object) {
+            return Ok(schema);
+        }
+        let now = api.now();
         let path = api.path("properties", &[object]);
         let response = api.get_if_there(&path, &[]).await.map_err(defer_refusal)?;
         let schema = response.map(|response| Arc::new(schema_of(&response)));
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.insert(object.to_owned(), (now, schema.clone()));
+        self.lock().insert(object.to_owned(), (now, schema.clone()));
         Ok(schema)
+    }
+
+    /// The cached properties of an object. The outer level is none if they have to be read.
+    fn cached(&self, api: &Api, object: &str) -> Option<Option<Arc<ObjectSchema>>> {
+        let (read_at, schema) = self.lock().get(object).cloned()?;
+        (api.now().duration_since(read_at) < TTL).then_some(schema)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Cached>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Clears the cache, so that the next use reads the properties again.
     pub(super) fn invalidate(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lock().clear();
     }
 }
 

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use http_client::{Http, Method, Reply, StatusCode};
 use lead::{Cause, Failure, FailureClass};
 use secrecy::ExposeSecret as _;
@@ -11,6 +13,8 @@ use super::DEPENDENCY;
 use super::errors::{ADMIN_WAIT, Meaning, Refusal, refusal};
 use super::session::{Session, Sessions};
 use super::usage::Usage;
+use crate::call_count::count_call;
+use crate::lanes::Pacer;
 
 /// Messages of a 401 that a new token does not resolve. Requesting one would only repeat the refusal.
 const NOT_TOKEN_RELATED: [&str; 2] =
@@ -34,6 +38,8 @@ pub(super) struct Call {
     /// Additional headers.
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Value>,
+    /// The index of the call, in the same composite call, whose record is the `WhoId` of this one.
+    pub(super) who: Option<usize>,
     /// The maximum size of the response, in bytes; none for the HTTP client's limit.
     pub(super) max_body: Option<usize>,
 }
@@ -67,7 +73,7 @@ struct Part {
 
 impl Call {
     pub(super) fn get(path: String) -> Self {
-        Self { method: Method::GET, path, headers: Vec::new(), body: None, max_body: None }
+        Self { method: Method::GET, path, headers: Vec::new(), body: None, who: None, max_body: None }
     }
 
     /// Reads the describe of an object, which may exceed the client's size limit: it grows with fields and
@@ -76,14 +82,15 @@ impl Call {
         Self { max_body: Some(MAX_DESCRIBE), ..Self::get(path) }
     }
 
-    /// Writes a record.
+    /// Writes a record: changes it, or creates it with [`Method::POST`].
     pub(super) fn save(
+        method: Method,
         path: String,
         headers: Vec<(&'static str, String)>,
         fields: Map<String, Value>,
     ) -> Self {
         let body = Some(Value::Object(fields));
-        Self { method: Method::PATCH, path, headers, body, max_body: None }
+        Self { method, path, headers, body, who: None, max_body: None }
     }
 
     /// Whether the call only reads, so that it may be retried when its response is lost.
@@ -93,11 +100,26 @@ impl Call {
             || parts.is_some_and(|parts| parts.iter().all(|part| part["method"] == "GET"))
     }
 
+    /// The name of the operation in metrics.
+    fn operation(&self) -> &'static str {
+        const NAMES: [(&str, &str); 4] =
+            [("/describe", "describe"), ("/limits", "limits"), ("/query", "query"), ("/apexrest", "convert")];
+        let is_read = self.is_read();
+        if self.path.ends_with("/composite") {
+            return if is_read { "composite_read" } else { "composite_write" };
+        }
+        let named = NAMES.iter().find(|(part, _)| self.path.contains(part)).map(|(_, name)| *name);
+        named.unwrap_or(if is_read { "read" } else { "write" })
+    }
+
     fn part(&self, reference: &str) -> Value {
         let headers = self.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
         let mut part = json!({ "method": self.method.as_str(), "url": self.path, "referenceId": reference });
         if let Some(body) = &self.body {
             part["body"] = body.clone();
+            if let Some(who) = self.who {
+                part["body"]["WhoId"] = json!(format!("@{{r{who}.id}}"));
+            }
             part["httpHeaders"] = Value::Object(headers.collect());
         }
         part
@@ -165,9 +187,14 @@ impl Api {
     ///
     /// If no lead can be written at the moment, or if the outcome of the call is unknown.
     pub(super) async fn call(&self, call: &Call) -> Result<Response, Failure> {
+        self.usage.throttle().await;
+        self.call_now(call).await
+    }
+
+    /// As [`call`](Self::call), for a call that has waited for its turn.
+    async fn call_now(&self, call: &Call) -> Result<Response, Failure> {
         let mut retry = 0;
         loop {
-            self.usage.throttle().await;
             let refusal = match self.call_once(call).await {
                 Ok(response) => return Ok(response),
                 Err(refusal) => refusal,
@@ -183,6 +210,7 @@ impl Api {
             }
             tokio::time::sleep(RETRY_WAIT * 2_u32.pow(retry)).await;
             retry += 1;
+            self.usage.throttle().await;
         }
     }
 
@@ -206,7 +234,8 @@ impl Api {
         Ok(response)
     }
 
-    /// Sends calls as parts of composite calls. Returns one response per call, in order.
+    /// Sends calls that have waited for their turn, as parts of composite calls. Returns one response per
+    /// call, in order.
     ///
     /// A part may refer to an earlier one by `rN`, N being its index in `calls`.
     pub(super) async fn composite(&self, calls: &[Call]) -> Result<Vec<Response>, Failure> {
@@ -219,12 +248,13 @@ impl Api {
                 method: Method::POST,
                 path: format!("{}/composite", self.base),
                 headers: Vec::new(),
+                who: None,
                 max_body: None,
                 body: Some(
                     json!({ "allOrNone": false, "collateSubrequests": false, "compositeRequest": parts }),
                 ),
             };
-            let body = self.call(&whole).await?.success().map_err(|refusal| refusal.failure)?;
+            let body = self.call_now(&whole).await?.success().map_err(|refusal| refusal.failure)?;
             let mut parts = Vec::<Part>::deserialize(&body["compositeResponse"]).unwrap_or_default();
             for index in 0..calls.len() {
                 let found = parts.iter().position(|part| part.reference == reference(index));
@@ -250,12 +280,19 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
+        count_call("salesforce", call.operation());
         let http = call.max_body.map(|most| self.http.with_max_body(most));
         let reply: Reply = http.as_ref().unwrap_or(&self.http).send(request).await?;
         if let Some(usage) = reply.header("Sforce-Limit-Info") {
             self.usage.note_header(usage);
         }
         Ok(Response { status: reply.status, body: reply.json().unwrap_or_default() })
+    }
+}
+
+impl Pacer for Api {
+    fn turn(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        async move { self.usage.throttle().await }.boxed()
     }
 }
 

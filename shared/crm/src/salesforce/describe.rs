@@ -21,7 +21,11 @@ const TTL: Duration = Duration::from_mins(15);
 
 /// A cache of the schemas of the org's objects.
 #[derive(Default)]
-pub(super) struct SchemaCache(Mutex<BTreeMap<String, (Instant, VisibleSchema)>>);
+pub(super) struct SchemaCache {
+    cached: Mutex<BTreeMap<String, (Instant, VisibleSchema)>>,
+    /// Held during a read, so that leads that wait for the same schema share it.
+    reading: tokio::sync::Mutex<()>,
+}
 
 /// The schema of an object; none if the object does not exist or is not visible to the integration's user.
 pub(super) type VisibleSchema = Option<Arc<ObjectSchema>>;
@@ -105,10 +109,12 @@ fn control(field: &Field, all: &[Field]) -> Option<Control> {
 impl SchemaCache {
     /// The schema of an object, from the cache or the org.
     pub(super) async fn get(&self, api: &Api, object: &str) -> Result<VisibleSchema, Refusal> {
-        if let Some((at, cached)) = self.lock().get(object)
-            && at.elapsed() < TTL
-        {
-            return Ok(cached.clone());
+        if let Some(schema) = self.cached(object) {
+            return Ok(schema);
+        }
+        let _reading = self.reading.lock().await;
+        if let Some(schema) = self.cached(object) {
+            return Ok(schema);
         }
         let response = api.call(&Call::describe(format!("{}/sobjects/{object}/describe", api.base))).await?;
         let visible = if response.status == StatusCode::NOT_FOUND {
@@ -120,6 +126,12 @@ impl SchemaCache {
         };
         self.lock().insert(object.to_owned(), (Instant::now(), visible.clone()));
         Ok(visible)
+    }
+
+    /// The cached schema of an object. The outer level is none if it has to be read.
+    fn cached(&self, object: &str) -> Option<VisibleSchema> {
+        let cache = self.lock();
+        cache.get(object).filter(|(at, _)| at.elapsed() < TTL).map(|(_, schema)| schema.clone())
     }
 
     /// The code fields (such as `Lead.CountryCode`) written instead of country and state, of the cached
@@ -143,7 +155,7 @@ impl SchemaCache {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Instant, VisibleSchema)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

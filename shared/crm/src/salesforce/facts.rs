@@ -1,81 +1,86 @@
-use std::sync::{Mutex, PoisonError};
+//! Facts about a person and a company, read from Salesforce before the analysis.
+
+mod queries;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lead::{Failure, FailureClass};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use futures::FutureExt as _;
+use lead::Failure;
 use serde_json::Value;
-use tokio::time::Instant;
 
+use self::queries::{Deals, Found, Person, Queries, Related};
 use super::Salesforce;
-use super::api::{Call, Response};
+use super::api::{Api, Response};
 use super::describe::text_of;
 use super::errors::Meaning;
+use super::shared::interrupted;
+use crate::lanes::{Lanes, Pacer};
 use crate::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity, Object, ObjectMapping};
 
-/// How long account searches pause after a failed one.
-const ACCOUNT_SEARCH_PAUSE: Duration = Duration::from_mins(10);
+/// The maximum number of leads whose facts are read in one composite call.
+const MAX_PEOPLE: usize = 20;
+/// The queries for facts, which leads share.
+pub(super) struct Facts {
+    queries: Arc<Queries>,
+    people: Lanes<(), u64, Person, Result<Found, Failure>>,
+    deals: Lanes<(), u64, Related, Result<Deals, Failure>>,
+    last: AtomicU64,
+}
 
-/// The end of the pause of account searches by website, if there is one.
-#[derive(Default)]
-pub(super) struct AccountSearch(Mutex<Option<Instant>>);
-
-impl AccountSearch {
-    fn is_available(&self) -> bool {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_none_or(|until| until <= Instant::now())
+impl Facts {
+    pub(super) fn new(api: Arc<Api>, account_wait: Duration) -> Self {
+        let pacer = || -> Arc<dyn Pacer> { Arc::clone(&api) as _ };
+        Self {
+            people: Lanes::new(MAX_PEOPLE, pacer()),
+            deals: Lanes::new(MAX_PEOPLE, pacer()),
+            queries: Arc::new(Queries::new(api, account_wait)),
+            last: AtomicU64::new(0),
+        }
     }
 
-    fn pause(&self, code: &str) {
-        tracing::warn!(code, "Salesforce account search by website failed, paused for 10 minutes");
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + ACCOUNT_SEARCH_PAUSE);
+    async fn find(&self, person: Person) -> Result<Found, Failure> {
+        let queries = Arc::clone(&self.queries);
+        let run = move |(), people: Vec<Person>| {
+            let queries = Arc::clone(&queries);
+            async move { queries.people(&people).await }.boxed()
+        };
+        self.people.call((), self.next_key(), person, run).await.unwrap_or_else(|lost| Err(interrupted(lost)))
+    }
+
+    async fn deals(&self, related: Related) -> Result<Deals, Failure> {
+        let queries = Arc::clone(&self.queries);
+        let run = move |(), related: Vec<Related>| {
+            let queries = Arc::clone(&queries);
+            async move { queries.deals(&related).await }.boxed()
+        };
+        self.deals.call((), self.next_key(), related, run).await.unwrap_or_else(|lost| Err(interrupted(lost)))
+    }
+
+    fn next_key(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 impl Salesforce {
-    /// Reads the facts about a person and a company, usually in two calls: one for the person and the
-    /// company, one for their opportunities. An account search that times out costs a third.
+    /// Reads the facts about a person and a company in one call, and in a second one if there is a contact or
+    /// an account: their opportunities. An account search that times out costs another.
     pub(super) async fn known(&self, about: &About) -> Result<Known, Failure> {
-        let email = quoted(about.email.expose());
-        let newest = "ORDER BY LastModifiedDate DESC LIMIT 1";
         let key = self.mapping.object(Object::Lead).map_or("RevenueFlow_Id__c", ObjectMapping::external_id);
-        let lead = format!("SELECT Id, Status, OwnerId, CreatedById, IsConverted, {key} FROM Lead WHERE");
-        let people = vec![
-            format!("{lead} {key} = {}", quoted(about.lead_id.as_str())),
-            format!("{lead} Email = {email} {newest}"),
-            format!("SELECT Id, OwnerId, AccountId FROM Contact WHERE Email = {email} {newest}"),
-        ];
-        let sites = about.company_domain.as_ref().map(|domain| websites(domain));
-        let account = sites.map(|sites| {
-            format!("SELECT Id, OwnerId, Type FROM Account WHERE Website IN ({sites}) {newest}")
-        });
-        let (found, account_unread) = self.query_with_account(people, account).await?;
-        let mut found = found.into_iter().map(|records| records.into_iter().next());
-        let (own, lead) = (found.next().flatten(), found.next().flatten());
-        let contact = found.next().flatten();
-        let mut account = found.next().flatten();
-
+        let person = Person { about: about.clone(), key: key.to_owned() };
+        let Found { own, lead, contact, mut account, account_unread } = self.facts.find(person).await?;
         let of_contact = contact.as_ref().and_then(|contact| text_of(contact, "AccountId"));
         let account_id = account.as_ref().and_then(|account| text_of(account, "Id"));
-        let mut queries = Vec::new();
-        let accounts: Vec<String> =
-            [&account_id, &of_contact].into_iter().flatten().map(|id| quoted(id)).collect();
-        let select = "SELECT Id, StageName, Amount FROM Opportunity WHERE IsClosed = false AND";
-        let newest = format!("ORDER BY LastModifiedDate DESC LIMIT {}", Known::MAX_OPPORTUNITIES);
-        if !accounts.is_empty() {
-            queries.push(format!("{select} AccountId IN ({}) {newest}", accounts.join(", ")));
-        }
-        if let Some(id) = contact.as_ref().and_then(|contact| text_of(contact, "Id")) {
-            let roles =
-                format!("SELECT OpportunityId FROM OpportunityContactRole WHERE ContactId = {}", quoted(&id));
-            queries.push(format!("{select} Id IN ({roles}) {newest}"));
-        }
-        let opportunities = queries.len();
-        if let (None, Some(id)) = (&account, &of_contact) {
-            queries.push(format!("SELECT Id, OwnerId, Type FROM Account WHERE Id = {}", quoted(id)));
-        }
-        let mut found = self.query(&queries).await?;
-        if found.len() > opportunities {
-            account = found.pop().and_then(|records| records.into_iter().next());
+        let related = Related {
+            accounts: [&account_id, &of_contact].into_iter().flatten().cloned().collect(),
+            contact: contact.as_ref().and_then(|contact| text_of(contact, "Id")),
+            read_account: of_contact.filter(|_| account.is_none()),
+        };
+        let mut deals = Deals::default();
+        if !related.accounts.is_empty() || related.contact.is_some() {
+            deals = self.facts.deals(related).await?;
+            account = account.or(deals.account);
         }
         let account_unread = account_unread && account.is_none();
         Ok(Known {
@@ -88,63 +93,8 @@ impl Salesforce {
                 owner_id: text_of(&account, "OwnerId"),
                 kind: text_of(&account, "Type"),
             }),
-            open_opportunities: open_opportunities(found),
+            open_opportunities: open_opportunities(&deals.opportunities),
         })
-    }
-
-    /// Runs the queries about the person and the one about the account. Returns their records, those of the
-    /// account last, and whether the account could not be read.
-    ///
-    /// `Website` has no index, so the query may time out in an org with many accounts. Then the account stays
-    /// unknown and account searches pause for [`ACCOUNT_SEARCH_PAUSE`]. This does not count as a failure of
-    /// the CRM, which answers all other calls.
-    async fn query_with_account(
-        &self,
-        people: Vec<String>,
-        account: Option<String>,
-    ) -> Result<(Vec<Vec<Value>>, bool), Failure> {
-        let Some(account) = account else { return Ok((self.query(&people).await?, false)) };
-        if !self.accounts.is_available() {
-            return Ok((self.query(&people).await?, true));
-        }
-        let queries: Vec<String> = people.iter().cloned().chain([account]).collect();
-        let calls = self.calls(&queries);
-        let responses = tokio::time::timeout(self.settings.account_wait, self.api.composite(&calls)).await;
-        let Ok(responses) = responses else {
-            let found = self.query(&people).await?;
-            self.accounts.pause("timeout");
-            return Ok((found, true));
-        };
-        let mut responses = responses?;
-        let account = responses.pop().map(records);
-        let mut found = responses.into_iter().map(records).collect::<Result<Vec<_>, _>>()?;
-        let account_unread = match account {
-            Some(Ok(account)) => {
-                found.push(account);
-                false
-            }
-            Some(Err(failure)) if failure.class() == FailureClass::Deferral => return Err(failure),
-            Some(Err(failure)) => {
-                self.accounts.pause(&failure.code);
-                true
-            }
-            None => true,
-        };
-        Ok((found, account_unread))
-    }
-
-    fn calls(&self, queries: &[String]) -> Vec<Call> {
-        let call = |query: &String| {
-            let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
-            Call::get(format!("{}/query?q={query}", self.api.base))
-        };
-        queries.iter().map(call).collect()
-    }
-
-    /// Returns the records of each query. A query for an object or a field that is not visible returns none.
-    async fn query(&self, queries: &[String]) -> Result<Vec<Vec<Value>>, Failure> {
-        let responses = self.api.composite(&self.calls(queries)).await?;
-        responses.into_iter().map(records).collect()
     }
 }
 
@@ -174,11 +124,11 @@ pub(super) fn records(response: Response) -> Result<Vec<Value>, Failure> {
 }
 
 /// The opportunities without duplicates, those of the account first.
-fn open_opportunities(found: Vec<Vec<Value>>) -> Vec<KnownOpportunity> {
+fn open_opportunities(found: &[Value]) -> Vec<KnownOpportunity> {
     let mut seen = Vec::new();
     let mut opportunities = Vec::new();
-    for record in found.into_iter().flatten() {
-        let (Some(id), Some(stage)) = (text_of(&record, "Id"), text_of(&record, "StageName")) else {
+    for record in found {
+        let (Some(id), Some(stage)) = (text_of(record, "Id"), text_of(record, "StageName")) else {
             continue;
         };
         if opportunities.len() < Known::MAX_OPPORTUNITIES && !seen.contains(&id) {
@@ -187,20 +137,6 @@ fn open_opportunities(found: Vec<Vec<Value>>) -> Vec<KnownOpportunity> {
         }
     }
     opportunities
-}
-
-/// The usual spellings of a company's website, as a list of SOQL literals. Exact values match no other
-/// company.
-fn websites(domain: &str) -> String {
-    let mut sites = Vec::new();
-    for scheme in ["", "http://", "https://"] {
-        for host in ["", "www."] {
-            for end in ["", "/"] {
-                sites.push(quoted(&format!("{scheme}{host}{domain}{end}")));
-            }
-        }
-    }
-    sites.join(", ")
 }
 
 /// Quotes and escapes a text as a SOQL string literal.
@@ -230,6 +166,5 @@ mod tests {
     fn quoted_text_cannot_end_its_literal() {
         assert_eq!(quoted(r"o'brien\' OR Id != ''"), r"'o\'brien\\\' OR Id != \'\''");
         assert_eq!(quoted("a\nb"), r"'a\nb'");
-        assert_eq!(websites("x.io").matches("x.io").count(), 12);
     }
 }

@@ -1,5 +1,6 @@
 //! Handling of records that users merged or deleted after they were written.
 
+use http_client::Method;
 use lead::{Failure, LeadId};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, json};
@@ -34,15 +35,17 @@ impl Salesforce {
         lead: &LeadId,
         record_id: &str,
     ) -> Result<Option<Followed>, Refusal> {
+        self.memory.forget(lead);
         let mapping = self.mapped(Object::Lead)?;
         let path = self.record_path(mapping, lead.as_str(), "Id");
-        if existing_record(self.api.call(&Call::get(path)).await?)?.is_some() {
+        if existing_record(self.shared.get(path).await?)?.is_some() {
             return Ok(None);
         }
         let survivor_id = self.survivor_of_lead(lead, record_id).await?;
         let fields = Map::from_iter([(mapping.external_id().to_owned(), json!(lead.as_str()))]);
         let path = self.path_by_id(mapping.object(), &survivor_id, "");
-        self.api.call(&Call::save(path, self.save_headers(), fields)).await?.success()?;
+        let save = Call::save(Method::PATCH, path, self.save_headers(), fields);
+        self.api.call(&save).await?.success()?;
         Ok((survivor_id != record_id).then(|| Followed { from: record_id.to_owned(), to: survivor_id }))
     }
 

@@ -20,7 +20,11 @@ const MAX_PER_QUERY: usize = 200;
 
 /// A cache of the status of record owners.
 #[derive(Default)]
-pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Instant, OwnerStatus)>>);
+pub(super) struct OwnerCache {
+    cached: Mutex<BTreeMap<String, (Instant, OwnerStatus)>>,
+    /// Held during a lookup, so that leads that wait for the same owners share it.
+    reading: tokio::sync::Mutex<()>,
+}
 
 impl OwnerCache {
     /// The status of owners, by id. One call for each [`MAX_PER_QUERY`] owners that are not cached.
@@ -28,15 +32,13 @@ impl OwnerCache {
     /// Owners are missing from the result if their id is malformed or if the org does not answer, and users
     /// that the org hides are [`OwnerStatus::Unknown`]. The write then shows whether the owner is accepted.
     pub(super) async fn get(&self, api: &Api, ids: BTreeSet<String>) -> BTreeMap<String, OwnerStatus> {
-        let mut statuses = BTreeMap::new();
-        let mut uncached = Vec::new();
-        for id in ids {
-            match self.cached(&id) {
-                Some(status) => _ = statuses.insert(id, status),
-                None if is_id(&id) => uncached.push(id),
-                None => {}
-            }
+        let (statuses, uncached) = self.known(ids);
+        if uncached.is_empty() {
+            return statuses;
         }
+        let _reading = self.reading.lock().await;
+        let (known, uncached) = self.known(uncached.into_iter().collect());
+        let mut statuses: BTreeMap<_, _> = statuses.into_iter().chain(known).collect();
         for ids in uncached.chunks(MAX_PER_QUERY) {
             match fetch(api, ids).await {
                 Ok(found) => {
@@ -51,13 +53,26 @@ impl OwnerCache {
         statuses
     }
 
+    /// The owners that are cached, and the ids to look up.
+    fn known(&self, ids: BTreeSet<String>) -> (BTreeMap<String, OwnerStatus>, Vec<String>) {
+        let (mut statuses, mut uncached) = (BTreeMap::new(), Vec::new());
+        for id in ids {
+            match self.cached(&id) {
+                Some(status) => _ = statuses.insert(id, status),
+                None if is_id(&id) => uncached.push(id),
+                None => {}
+            }
+        }
+        (statuses, uncached)
+    }
+
     fn cached(&self, id: &str) -> Option<OwnerStatus> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(id).filter(|(at, _)| at.elapsed() < TTL).map(|(_, status)| *status)
     }
 
     fn store(&self, found: &BTreeMap<String, OwnerStatus>) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() + found.len() > MAX_CACHED {
             cache.clear();
         }

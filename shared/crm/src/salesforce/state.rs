@@ -13,7 +13,7 @@ use super::api::{Call, Response};
 use super::describe::{VisibleSchema, has_field, text_of};
 use super::errors::{ADMIN_WAIT, Refusal, refusal};
 use crate::{
-    Action, FieldChange, LeftOut, Object, ObjectMapping, ObjectSchema, OwnerStatus, PlannedAction,
+    Action, FieldChange, LeftOut, Mode, Object, ObjectMapping, ObjectSchema, OwnerStatus, PlannedAction,
     PresentRecord, RecordWrite,
 };
 
@@ -26,6 +26,8 @@ pub(super) struct State {
     others: BTreeMap<(Object, String), PresentRecord>,
     schemas: BTreeMap<Object, VisibleSchema>,
     owners: BTreeMap<String, OwnerStatus>,
+    /// Whether the records are remembered as absent and were not read for the plan.
+    pub(super) is_remembered: bool,
 }
 
 /// The record of the lead itself.
@@ -93,12 +95,29 @@ impl State {
 }
 
 impl Salesforce {
+    /// The state of a lead: remembered as absent, if its facts were read a moment ago and it was never
+    /// written, or read.
+    pub(super) async fn state_of(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<State, Refusal> {
+        let is_new = self.memory.is_absent(lead) && is_about_new_records(actions);
+        self.state(lead, actions, is_new).await
+    }
+
     /// Reads the records that the actions concern, usually in one call. A converted lead takes a call for its
     /// contact.
     pub(super) async fn read_state(
         &self,
         lead: &LeadId,
         actions: &[PlannedAction],
+    ) -> Result<State, Refusal> {
+        self.memory.forget(lead);
+        self.state(lead, actions, false).await
+    }
+
+    async fn state(
+        &self,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+        is_remembered: bool,
     ) -> Result<State, Refusal> {
         let mut wanted = vec![(Object::Lead, lead.as_str().to_owned())];
         for planned in actions {
@@ -115,6 +134,7 @@ impl Salesforce {
             others: BTreeMap::new(),
             schemas: BTreeMap::new(),
             owners: self.owners.get(&self.api, owners.collect()).await,
+            is_remembered,
         };
         let mut calls = Vec::with_capacity(wanted.len());
         for (object, id) in &wanted {
@@ -123,7 +143,10 @@ impl Salesforce {
             calls.push(Call::get(self.record_path(mapping, id, &readable_fields(mapping, &schema))));
             state.schemas.insert(*object, Some(schema));
         }
-        for ((object, id), response) in wanted.into_iter().zip(self.api.composite(&calls).await?) {
+        if is_remembered {
+            return Ok(state);
+        }
+        for ((object, id), response) in wanted.into_iter().zip(self.shared.read(calls).await?) {
             let Some(record) = existing_record(response)? else { continue };
             if object == Object::Lead {
                 state.lead = self.lead_state(&record, &mut state.schemas).await?;
@@ -139,7 +162,7 @@ impl Salesforce {
         let mapping = self.mapped(Object::Lead)?;
         let schema = self.usable_schema(mapping).await?;
         let path = self.path_by_id(mapping.object(), record_id, &readable_fields(mapping, &schema));
-        if let Some(record) = existing_record(self.api.call(&Call::get(path)).await?)? {
+        if let Some(record) = existing_record(self.shared.get(path).await?)? {
             state.lead = self.lead_state(&record, &mut state.schemas).await?;
         }
         Ok(())
@@ -164,7 +187,7 @@ impl Salesforce {
         let schema = self.schemas.get(&self.api, mapping.object()).await?.ok_or_else(not_visible)?;
         let read = async |id: &str| {
             let path = self.path_by_id(mapping.object(), id, &readable_fields(mapping, &schema));
-            existing_record(self.api.call(&Call::get(path)).await?)
+            existing_record(self.shared.get(path).await?)
         };
         let record = if let Some(record) = read(&contact).await? {
             record
@@ -221,6 +244,17 @@ impl Salesforce {
     pub(super) fn is_converted_by(state: &State, action: &Action) -> bool {
         matches!(action, Action::ConvertLead(_)) && matches!(state.lead, LeadState::Converted(_))
     }
+}
+
+/// Whether actions can be the first of a lead: they create its record, and change no record that exists.
+fn is_about_new_records(actions: &[PlannedAction]) -> bool {
+    let creates_lead = |planned: &PlannedAction| {
+        planned.action.object() == Object::Lead && planned.action.mode() != Mode::Update
+    };
+    let changes_other = |planned: &PlannedAction| {
+        planned.action.object() != Object::Lead && planned.action.mode() == Mode::Update
+    };
+    actions.iter().any(creates_lead) && !actions.iter().any(changes_other)
 }
 
 /// Whether another user created a record, so that users maintain it. Ids have 15 or 18 characters.

@@ -1,7 +1,7 @@
 //! Execution of a plan: merges the writes to each record, sends all records in one call, and derives one
 //! outcome per action.
 
-use http_client::StatusCode;
+use http_client::{Method, StatusCode};
 use lead::{Failure, LeadId};
 use serde_json::{Map, Value, json};
 
@@ -124,12 +124,15 @@ impl Salesforce {
         // are then sent one by one, and so are more records than fit in one composite call: a part in a
         // second call could not refer to the lead.
         let is_plain = |index: &usize| !groups[*index].fields().values().any(contains_reference);
-        if pending.len() > 1 && pending.len() <= super::api::Api::MAX_PARTS && pending.iter().all(is_plain) {
+        if pending.len() <= super::api::Api::MAX_PARTS && pending.iter().all(is_plain) {
             let lead = pending.iter().position(|index| groups[*index].object == Object::Lead);
-            let who_id = who_id.or_else(|| lead.map(|lead| format!("@{{r{lead}.id}}")));
-            let calls: Vec<_> =
-                pending.iter().map(|index| self.call_of(&groups[*index], who_id.as_deref())).collect();
-            match self.api.composite(&calls).await {
+            let call = |index: &usize| {
+                let group = &groups[*index];
+                let call = self.call_of(group, who_id.as_deref(), state.is_remembered);
+                let who = lead.filter(|_| group.refers_to_lead() && who_id.is_none());
+                Call { who, ..call }
+            };
+            match self.shared.write(pending.iter().map(call).collect()).await {
                 Ok(responses) => {
                     for (index, response) in pending.into_iter().zip(responses) {
                         groups[index].take(&response);
@@ -150,7 +153,8 @@ impl Salesforce {
                     group.result = Some(Err(Refusal { meaning: Meaning::NotSent, ..failure.into() }));
                     continue;
                 }
-                match self.api.call(&self.call_of(group, who_id.as_deref())).await {
+                let call = self.call_of(group, who_id.as_deref(), state.is_remembered);
+                match self.api.call(&call).await {
                     Ok(response) => group.take(&response),
                     Err(failure) => group.result = Some(Err(failure.into())),
                 }
@@ -163,22 +167,30 @@ impl Salesforce {
         }
     }
 
-    fn call_of(&self, group: &Group, who_id: Option<&str>) -> Call {
+    /// The call that writes a record. With `inserts` a new record is inserted, which the org refuses if the
+    /// record exists; otherwise it is upserted.
+    fn call_of(&self, group: &Group, who_id: Option<&str>, inserts: bool) -> Call {
         let mut fields = group.fields();
         if group.refers_to_lead()
             && let Some(who_id) = who_id
         {
             fields.insert("WhoId".to_owned(), json!(who_id));
         }
-        let path = if let (Some(id), Object::Contact) = (&group.record_id, group.object) {
+        let (object, field, id) = (&group.object_name, &group.external_id_field, &group.external_id);
+        let (method, path) = match (&group.record_id, group.object) {
             // The contact of a converted lead does not have the lead's external id.
-            self.path_by_id(&group.object_name, id, "")
-        } else {
-            let update_only = if group.creates { "" } else { "?updateOnly=true" };
-            let (object, field, id) = (&group.object_name, &group.external_id_field, &group.external_id);
-            format!("{}{update_only}", self.path_by_id(object, &format!("{field}/{id}"), ""))
+            (Some(id), Object::Contact) => (Method::PATCH, self.path_by_id(object, id, "")),
+            (None, _) if inserts && group.creates => {
+                fields.insert(field.clone(), json!(id));
+                (Method::POST, self.path_by_id(object, "", ""))
+            }
+            _ => {
+                let update_only = if group.creates { "" } else { "?updateOnly=true" };
+                let path = self.path_by_id(object, &format!("{field}/{id}"), "");
+                (Method::PATCH, format!("{path}{update_only}"))
+            }
         };
-        Call::save(path, self.save_headers(), fields)
+        Call::save(method, path, self.save_headers(), fields)
     }
 
     /// The headers for saving a record. Each part of a composite call needs them, as parts do not inherit

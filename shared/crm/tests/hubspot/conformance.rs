@@ -61,7 +61,7 @@ impl ExecutorFixture for Fixture {
     async fn inject(&self, fault: SuiteFault) {
         let error = |status| Misbehaviour::answer(status, json!({"status": "error", "message": "busy"}));
         self.fixture.fault(match fault {
-            SuiteFault::LoseReply => Fault::on("/contacts/batch/upsert", Misbehaviour::LoseReply).times(3),
+            SuiteFault::LoseReply => Fault::on("/contacts/batch/create", Misbehaviour::LoseReply).times(3),
             SuiteFault::Fail => Fault::on("/batch/upsert", error(500)).times(3),
             SuiteFault::Down => Fault::on("", error(503)),
         });

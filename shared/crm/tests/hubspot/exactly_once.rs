@@ -55,10 +55,10 @@ async fn many_leads_with_many_faults_are_each_written_once() {
     let fixture = AccountFixture::prepared().await;
     // Faults of every kind, at different intervals so that they do not coincide.
     for (path, skip, way) in [
-        ("/batch/upsert", 2, Misbehaviour::LoseReply),
+        ("/batch/create", 2, Misbehaviour::LoseReply),
         ("/batch/read", 6, Misbehaviour::Refuse),
         ("/associate/default", 4, Misbehaviour::LoseReply),
-        ("/batch/upsert", 6, Misbehaviour::answer(503, json!("busy"))),
+        ("/batch/create", 6, Misbehaviour::answer(503, json!("busy"))),
         ("/batch/update", 1, Misbehaviour::LoseReply),
         ("", 12, Misbehaviour::answer(429, json!({"policyName": "SECONDLY"}))),
     ] {
@@ -140,7 +140,10 @@ async fn repeated_plan_writes_nothing() {
     crm.execute(&plan.lead_id, &plan.actions).await;
     assert_eq!(fixture.record_of(&plan, "upsert_lead").writes, contact.writes);
     let again = &fixture.fake.exchanges()[before..];
-    let written: Vec<&str> =
-        again.iter().map(|e| e.path.as_str()).filter(|path| path.contains("/batch/up")).collect();
+    let written: Vec<&str> = again
+        .iter()
+        .map(|e| e.path.as_str())
+        .filter(|path| path.contains("/batch/up") || path.contains("/batch/create"))
+        .collect();
     assert_eq!(written, Vec::<&str>::new());
 }

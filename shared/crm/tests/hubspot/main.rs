@@ -6,6 +6,7 @@
 
 mod access;
 mod adopted;
+mod calls;
 mod conformance;
 mod exactly_once;
 mod merged;

@@ -18,7 +18,7 @@ fn refused_row(path: &str) -> Fault {
 #[tokio::test]
 async fn unknown_row_category_is_a_transient_record_level_error() {
     for path in
-        ["/contacts/batch/upsert", "/companies/batch/upsert", "/tasks/batch/upsert", "/notes/batch/upsert"]
+        ["/contacts/batch/create", "/companies/batch/upsert", "/tasks/batch/create", "/notes/batch/create"]
     {
         let fixture = AccountFixture::prepared().await;
         let guard = fixture.guard();
@@ -177,7 +177,7 @@ async fn repeated_refusals_of_a_record_end_after_a_few_rounds() {
         "status": "error", "category": "VALIDATION_ERROR",
         "errors": [{"code": "INVALID_OPTION", "context": {"propertyName": ["hs_lead_status"]}}],
     });
-    fixture.fault(Fault::on("/contacts/batch/upsert", Misbehaviour::answer(400, body)));
+    fixture.fault(Fault::on("/contacts/batch/create", Misbehaviour::answer(400, body)));
     let plan = suite_plan("ann", "CTO", 87);
     let before = fixture.fake.exchanges().len();
     let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
@@ -186,6 +186,6 @@ async fn repeated_refusals_of_a_record_end_after_a_few_rounds() {
     assert!(failure.message.contains("hs_lead_status"), "{failure}");
     let exchanges = fixture.fake.exchanges();
     let writes =
-        exchanges[before..].iter().filter(|exchange| exchange.path.contains("/contacts/batch/upsert"));
+        exchanges[before..].iter().filter(|exchange| exchange.path.contains("/contacts/batch/create"));
     assert!(writes.count() <= 12);
 }

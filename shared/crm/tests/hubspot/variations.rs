@@ -110,7 +110,7 @@ async fn unknown_refusal_that_names_a_property_omits_it() {
         "status": "error", "category": "SOMETHING_NEW", "message": "no",
         "errors": [{"code": "SOMETHING_NEW", "context": {"propertyName": ["jobtitle"]}}],
     });
-    fixture.fault(Fault::on("/contacts/batch/upsert", Misbehaviour::answer(400, body)).times(1));
+    fixture.fault(Fault::on("/contacts/batch/create", Misbehaviour::answer(400, body)).times(1));
     let plan = write_around_change(&fixture, "ann", true, || ()).await;
     let contact = fixture.record_of(&plan, "upsert_lead");
     assert_eq!((contact.get("jobtitle"), contact.get("phone")), (None, Some("+1 555 0100")));

@@ -2,6 +2,7 @@
 //! simple-salesforce.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod calls;
 mod conformance;
 mod exactly_once;
 mod facts;

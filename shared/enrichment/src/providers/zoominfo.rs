@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use batcher::{Batcher, Bounds};
+use futures::FutureExt as _;
 use http_client::{HeaderValue, Method, Reply, Url, header};
 use lead::{Clock, Failure};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use trace::Enclosing;
 
 use self::error::Refusal;
 use self::token::Tokens;
@@ -49,8 +52,29 @@ pub struct ZoomInfoAccess {
     pub client_secret: SecretString,
 }
 
+/// The maximum number of companies in a call.
+const MAX_INPUTS: usize = 25;
+
+/// The result of a lookup.
+type Lookup = Result<Option<Firmographics>, Failure>;
+
 /// ZoomInfo's GTM API: `POST /data/v1/companies/enrich`. The deprecated Enterprise API is not supported.
+///
+/// Lookups that wait at the same time share a call: one call is under way, and the lookups that arrive in the
+/// meantime are the next one.
 pub struct ZoomInfo {
+    account: Arc<Account>,
+    lookups: Batcher<String, Query, Lookup>,
+}
+
+/// A lookup, with the span of its lead.
+struct Query {
+    domain: String,
+    span: Enclosing,
+}
+
+/// The calls of an application.
+struct Account {
     client: Client,
     tokens: Tokens,
 }
@@ -59,12 +83,62 @@ impl ZoomInfo {
     /// A client of an application. Fails if the system has no root certificates.
     pub fn new(access: ZoomInfoAccess, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let client = Client::new(codes!("zoominfo"), access.base_url.clone(), timeout, clock)?;
-        Ok(Self { client, tokens: Tokens::new(access) })
+        let account = Arc::new(Account { client, tokens: Tokens::new(access) });
+        let shared = Arc::clone(&account);
+        let run = move |queries: Vec<Query>| {
+            let account = Arc::clone(&shared);
+            let span = queries.first().map_or_else(trace::enclosing, |first| first.span.clone());
+            let domains = queries.into_iter().map(|query| query.domain).collect::<Vec<_>>();
+            span.run(async move { account.companies(&domains).await }).boxed()
+        };
+        Ok(Self { account, lookups: Batcher::new(Bounds { calls: MAX_INPUTS, batches: 1 }, run) })
+    }
+}
+
+impl Account {
+    /// Looks up companies in one call. If ZoomInfo refuses it for an unknown reason, which may concern one of
+    /// the domains, each is looked up in a call of its own.
+    async fn companies(&self, domains: &[String]) -> Vec<Lookup> {
+        let answer = match self.answer(domains).await {
+            Ok(answer) => answer,
+            Err(failure) if failure.dependency().is_none() && domains.len() > 1 => {
+                let mut lookups = Vec::with_capacity(domains.len());
+                for domain in domains {
+                    let answer = self.answer(std::slice::from_ref(domain)).await;
+                    lookups.push(answer.and_then(|answer| self.read(&answer["data"][0])));
+                }
+                return lookups;
+            }
+            Err(failure) => return domains.iter().map(|_| Err(failure.clone())).collect(),
+        };
+        let records = answer["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let of = |domain: &String| {
+            let is_of = |record: &&Value| record["meta"]["input"]["companyWebsite"] == domain.as_str();
+            // The only record of a lookup of one company belongs to it.
+            let only = || records.first().filter(|_| domains.len() == 1);
+            self.read(records.iter().find(is_of).or_else(only).unwrap_or(&Value::Null))
+        };
+        domains.iter().map(of).collect()
     }
 
-    async fn ask(&self, domain: &str, token: &SecretString) -> Result<Reply, Failure> {
+    /// The answer to a call. A token that was revoked early is replaced once.
+    async fn answer(&self, domains: &[String]) -> Result<Value, Failure> {
+        let token = self.tokens.get(&self.client).await?;
+        let mut reply = self.ask(domains, &token).await?;
+        if error::read(&reply) == Some(Refusal::Token) {
+            let token = self.tokens.instead_of(&token, &self.client).await?;
+            reply = self.ask(domains, &token).await?;
+        }
+        match error::read(&reply) {
+            None => reply.json().ok_or_else(|| self.client.unreadable()),
+            Some(refusal) => Err(self.failure(refusal, &reply)),
+        }
+    }
+
+    async fn ask(&self, domains: &[String], token: &SecretString) -> Result<Reply, Failure> {
+        let inputs: Vec<Value> = domains.iter().map(|domain| json!({ "companyWebsite": domain })).collect();
         let body = json!({"data": {"type": "CompanyEnrich", "attributes": {
-            "matchCompanyInput": [{"companyWebsite": domain}],
+            "matchCompanyInput": inputs,
             "outputFields": OUTPUT_FIELDS,
         }}});
         let request = self.client.request(Method::POST, &["data", "v1", "companies", "enrich"]);
@@ -101,30 +175,20 @@ impl EnrichmentProvider for ZoomInfo {
     }
 
     async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
-        let token = self.tokens.get(&self.client).await?;
-        let mut reply = self.ask(domain, &token).await?;
-        if error::read(&reply) == Some(Refusal::Token) {
-            // The token may have been revoked early. A second token is requested at most once.
-            let token = self.tokens.instead_of(&token, &self.client).await?;
-            reply = self.ask(domain, &token).await?;
-        }
-        match error::read(&reply) {
-            None => self.read(&reply),
-            Some(refusal) => Err(self.failure(refusal, &reply)),
-        }
+        let query = Query { domain: domain.to_owned(), span: trace::enclosing() };
+        let lookup = self.lookups.call(domain.to_owned(), query).await;
+        lookup.unwrap_or_else(|lost| Err(self.account.client.unavailable(&lost.to_string())))
     }
 
     async fn check(&self) -> Result<Option<String>, Failure> {
-        self.tokens.get(&self.client).await?;
+        self.account.tokens.get(&self.account.client).await?;
         Ok(Some("gives out a token".to_owned()))
     }
 }
 
-impl ZoomInfo {
-    /// Reads a successful reply, which still carries the outcome of the record.
-    fn read(&self, reply: &Reply) -> Result<Option<Firmographics>, Failure> {
-        let answer: Value = reply.json().ok_or_else(|| self.client.unreadable())?;
-        let record = answer["data"].get(0).unwrap_or(&answer["data"]);
+impl Account {
+    /// Reads a record of a successful reply, which still carries its own outcome.
+    fn read(&self, record: &Value) -> Lookup {
         match record["meta"]["matchStatus"].as_str() {
             Some("FULL_MATCH") => Ok(Some(company(&record["attributes"]))),
             Some("NO_MATCH" | "INVALID_INPUT") => Ok(None),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use enrichment::{EnrichmentProvider as _, Firmographics, Fixtures, Range};
+use futures::future::join_all;
 use lead::FailureClass;
 use sandbox::{Fault, Misbehaviour};
 use serde_json::{Value, json};
@@ -90,6 +91,47 @@ async fn unknown_company_is_no_failure_and_costs_nothing() {
     );
     let pdl = ProviderFixture::of("pdl").await.provider.company("university.example").await;
     assert_eq!(pdl, Ok(None), "not likely enough");
+}
+
+#[tokio::test]
+async fn zoominfo_lookups_that_wait_together_share_calls() {
+    let fixture = ProviderFixture::of("zoominfo").await;
+    let domains: Vec<String> = ["example.com", "stripe.com", "limit-exceeded.example", "no-domain"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain((0..56).map(|number| format!("unknown-{number}.example")))
+        .collect();
+    let lookups = join_all(domains.iter().map(|domain| fixture.provider.company(domain))).await;
+    let names: Vec<_> =
+        lookups[..2].iter().map(|found| found.clone().unwrap().unwrap().name.unwrap()).collect();
+    assert_eq!(names, ["Example Corp", "Stripe"], "each answer is that of its domain");
+    assert_eq!(lookups[2].as_ref().unwrap_err().code, "zoominfo_credits_used_up", "of this company only");
+    assert!(lookups[3..].iter().all(|found| *found == Ok(None)));
+    assert_eq!(fixture.request_count("/companies/enrich"), 4, "one at once, then 25 in each");
+}
+
+#[tokio::test]
+async fn refusal_of_a_shared_call_is_of_each_lookup_in_it() {
+    let fixture = ProviderFixture::of("zoominfo").await;
+    fixture.provider.company("unknown.example").await.unwrap();
+    fixture.fake.add_fault(
+        Fault::on("/companies/enrich", Misbehaviour::answer(503, json!("busy"))).after(1).times(1),
+    );
+    fixture.fake.add_fault(
+        Fault::on("/companies/enrich", Misbehaviour::answer(400, json!("no"))).about("bad.example"),
+    );
+    let lookups =
+        join_all(["a.example", "b.example", "c.example"].map(|domain| fixture.provider.company(domain)))
+            .await;
+    let failed = |found: &Result<_, lead::Failure>| found.as_ref().err().map(|failure| failure.class());
+    assert_eq!(
+        lookups.iter().map(failed).collect::<Vec<_>>(),
+        [None, Some(FailureClass::Transient), Some(FailureClass::Transient)]
+    );
+    let lookups =
+        join_all(["a.example", "bad.example", "c.example"].map(|domain| fixture.provider.company(domain)))
+            .await;
+    assert_eq!(lookups.iter().map(failed).collect::<Vec<_>>(), [None, Some(FailureClass::Permanent), None]);
 }
 
 #[tokio::test]

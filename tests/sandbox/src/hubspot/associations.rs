@@ -24,6 +24,9 @@ const TYPES: &[(Kind, Kind, u32, u32, Option<&str>)] = &[
     (Kind::Task, Kind::Deal, 216, 215, None),
 ];
 
+/// The type from a contact to its primary company.
+const PRIMARY_COMPANY: u32 = 1;
+
 /// The types from one kind to another: the id, the reverse direction's id, the label.
 pub(super) fn types(from: Kind, to: Kind) -> Vec<(u32, u32, Option<&'static str>)> {
     let known = TYPES.iter().filter_map(|(a, b, there, back, label)| match (from, to) {
@@ -46,6 +49,12 @@ impl Associations {
             self.0.entry((to, to_id, from, id)).or_default().insert(*back);
         }
         !between.is_empty()
+    }
+
+    /// A contact's primary company.
+    pub(super) fn primary_company(&self, contact: u64) -> Option<u64> {
+        let companies = self.of(Kind::Contact, contact, Kind::Company);
+        companies.into_iter().find(|(_, types)| types.contains(&PRIMARY_COMPANY)).map(|(company, _)| company)
     }
 
     /// Removes every association of a record.

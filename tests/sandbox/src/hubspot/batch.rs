@@ -3,8 +3,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::account::Account;
+use super::associations::types;
 use super::dispatch::{Answer, ApiRequest};
-use super::objects::Kind;
+use super::objects::{Kind, Record};
 use super::refusal::Refusal;
 use super::write::Accepted;
 
@@ -29,6 +30,7 @@ impl Account {
         }
         match call {
             "read" => self.batch_read(kind, &inputs, request),
+            "create" => self.batch_create(kind, &inputs),
             "update" => self.batch_update(kind, &inputs),
             "upsert" => self.batch_upsert(kind, &inputs),
             _ => Err(Refusal::no_such_path(call)),
@@ -53,7 +55,7 @@ impl Account {
         }
         let mut rows = Rows::default();
         let records = found.into_iter().filter_map(|id| self.objects.get(kind, id));
-        rows.results = records.map(|record| record.shown(kind, &properties)).collect();
+        rows.results = records.map(|record| self.shown(kind, record, &properties)).collect();
         if !missing.is_empty() {
             rows.errors.push(could_not_get(kind, &missing));
         }
@@ -156,6 +158,92 @@ impl Account {
         Ok(rows.answer(inputs.len() > 1))
     }
 
+    /// Creates records with their associations. A record that has a unique value of another one is refused:
+    /// alone if every input carries its own trace id, and otherwise with the whole call.
+    fn batch_create(&mut self, kind: Kind, inputs: &[Value]) -> Result<Answer, Refusal> {
+        let traces: BTreeSet<&str> = inputs.iter().filter_map(trace).collect();
+        let is_multi_status = traces.len() == inputs.len();
+        let mut accepted = Vec::new();
+        for input in inputs {
+            accepted.push(self.accept_input(kind, &input["properties"])?);
+        }
+        if !is_multi_status {
+            for values in accepted.iter().flatten() {
+                self.refuse_conflicts(kind, None, values)?;
+            }
+        }
+        let mut rows = Rows::default();
+        for (input, values) in inputs.iter().zip(accepted) {
+            let values = match values {
+                Ok(values) => values,
+                Err(refusal) => {
+                    rows.refuse("", trace(input), &refusal);
+                    continue;
+                }
+            };
+            let to = match self.inline_associations(kind, input) {
+                Ok(to) => to,
+                Err(refusal) => {
+                    rows.add("", trace(input), Err(refusal));
+                    continue;
+                }
+            };
+            let unique: Vec<String> = values.values().cloned().collect();
+            let result = self.row(&unique.join(" "), |account| account.create(kind, values));
+            if let Ok(id) = result {
+                for (other, to_id) in to {
+                    self.associations.add_default(kind, id, other, to_id);
+                }
+            }
+            let shown = result.and_then(|id| self.shown_whole(kind, id)).map(|mut shown| {
+                shown["objectWriteTraceId"] = json!(trace(input));
+                shown
+            });
+            rows.add("", trace(input), shown);
+        }
+        let answer = rows.answer(inputs.len() > 1);
+        Ok(if answer.status == 200 { Answer { status: 201, ..answer } } else { answer })
+    }
+
+    /// The records that an input of a batch associates with the new record. They must exist, and only the
+    /// default association types are known.
+    fn inline_associations(&self, kind: Kind, input: &Value) -> Result<Vec<(Kind, u64)>, Refusal> {
+        let given = input["associations"].as_array().into_iter().flatten();
+        let to = given.map(|association| {
+            let id = text(&association["to"], "id").parse::<u64>().unwrap_or_default();
+            let named = &association["types"][0];
+            let type_id = named["associationTypeId"].as_u64();
+            let is_default = |other: &Kind| {
+                types(kind, *other).first().is_some_and(|(there, ..)| Some(u64::from(*there)) == type_id)
+            };
+            let other = Kind::ALL.into_iter().find(is_default);
+            let other = other.filter(|_| named["associationCategory"] == "HUBSPOT_DEFINED");
+            let other = other.ok_or_else(|| Refusal::validation("Invalid association type"))?;
+            let is_there = self.objects.get(other, id).is_some();
+            if is_there { Ok((other, id)) } else { Err(Refusal::not_found()) }
+        });
+        to.collect()
+    }
+
+    /// The records of a kind, page by page.
+    pub(super) fn list(&self, kind: Kind, request: &ApiRequest) -> Answer {
+        let number = |name: &str| request.query_value(name).and_then(|value| value.parse::<u64>().ok());
+        let limit = usize::try_from(number("limit").unwrap_or(10)).unwrap_or(10).min(MAX_ROWS);
+        let after = number("after").unwrap_or_default();
+        let is_archived = request.query_value("archived") == Some("true");
+        let properties: Vec<String> = request
+            .query_value("properties")
+            .map(|names| names.split(',').map(str::to_owned).collect())
+            .unwrap_or_default();
+        let all: Vec<&Record> = self.objects.listed(kind, is_archived).filter(|one| one.id > after).collect();
+        let page = all.iter().take(limit).map(|record| record.shown(kind, &properties));
+        let mut body = json!({ "results": page.collect::<Vec<_>>() });
+        if let Some(last) = all.get(limit.wrapping_sub(1)).filter(|_| all.len() > limit) {
+            body["paging"] = json!({"next": {"after": last.id.to_string()}});
+        }
+        Answer::ok(body)
+    }
+
     /// The values of one input of a batch. An invalid input refuses the whole call, or only its own row if
     /// the account is set so.
     fn accept_input(&self, kind: Kind, given: &Value) -> Result<Result<Accepted, Refusal>, Refusal> {
@@ -170,6 +258,20 @@ impl Account {
         let message =
             format!("Unable to perform update/upsert by non-unique {} property {property}", kind.type_id());
         Err(Refusal::validation(message))
+    }
+
+    /// A record with these properties, some of which are computed from its associations.
+    pub(super) fn shown(&self, kind: Kind, record: &Record, properties: &[String]) -> Value {
+        let mut shown = record.shown(kind, properties);
+        if let Some(deals) = shown["properties"].get_mut("num_associated_deals") {
+            let number = self.associations.of(kind, record.id, Kind::Deal).len();
+            *deals = if number == 0 { Value::Null } else { json!(number.to_string()) };
+        }
+        if let Some(primary) = shown["properties"].get_mut("associatedcompanyid") {
+            let company = self.associations.primary_company(record.id);
+            *primary = company.map_or(Value::Null, |company| json!(company.to_string()));
+        }
+        shown
     }
 
     fn shown_whole(&self, kind: Kind, id: u64) -> Result<Value, Refusal> {

@@ -19,6 +19,11 @@ use crate::serve::FailingRow;
 /// The supported dated versions; the undated ones are v3, and v4 for associations.
 const DATED: &[&str] = &["2025-09", "2026-03", "2026-09"];
 
+/// The maximum number of records in a call that reads associations.
+const MAX_ASSOCIATIONS_READ: usize = 1_000;
+/// The maximum number of pairs in a call that creates associations.
+const MAX_ASSOCIATIONS: usize = 2_000;
+
 /// A request to the account.
 pub(super) struct ApiRequest {
     query: Vec<(String, String)>,
@@ -130,6 +135,7 @@ impl Account {
         };
         let kind = Kind::in_path(object, path.version).ok_or_else(|| Refusal::no_such_path(object))?;
         match (method.as_str(), rest) {
+            ("GET", []) => Ok(self.list(kind, request)),
             ("POST", ["search"]) => self.search(kind, &request.body),
             ("POST", ["batch", call]) => self.batch(kind, call, request),
             _ => Err(Refusal::no_such_path(object)),
@@ -145,6 +151,10 @@ impl Account {
         let [from, to, rest @ ..] = rest else { return Err(Refusal::no_such_path("associations")) };
         let (from, to) = (kind(from)?, kind(to)?);
         let inputs = request.body["inputs"].as_array().cloned().unwrap_or_default();
+        let most = if rest.last() == Some(&"read") { MAX_ASSOCIATIONS_READ } else { MAX_ASSOCIATIONS };
+        if inputs.is_empty() || inputs.len() > most {
+            return Err(Refusal::validation(format!("a batch has 1 to {most} inputs")));
+        }
         match (method.as_str(), rest) {
             ("POST", ["batch", "read"]) => {
                 let (mut rows, mut errors) = (Vec::new(), Vec::new());

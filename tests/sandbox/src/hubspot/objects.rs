@@ -205,6 +205,16 @@ impl Objects {
         of_kind.map(|(_, record)| record)
     }
 
+    /// The records that the listing of a kind shows: the live ones, or the deleted ones. A merged record is
+    /// neither.
+    pub(super) fn listed(&self, kind: Kind, archived: bool) -> impl Iterator<Item = &Record> {
+        let of_kind =
+            self.records.iter().filter(move |((of, _), record)| *of == kind && record.archived == archived);
+        of_kind
+            .map(|(_, record)| record)
+            .filter(move |record| !self.survivors.contains_key(&(kind, record.id)))
+    }
+
     /// The record with an id, or the record that it was merged into.
     pub(super) fn get(&self, kind: Kind, id: u64) -> Option<&Record> {
         self.records.get(&(kind, self.survivor(kind, id))).filter(|record| !record.archived)

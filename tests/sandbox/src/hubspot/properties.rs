@@ -343,6 +343,8 @@ fn standard_of(kind: Kind) -> Vec<Property> {
             vec![
                 Property::choice("lifecyclestage", LIFECYCLE),
                 Property::choice("hs_lead_status", LEAD_STATUS),
+                number("num_associated_deals").read_only(),
+                number("associatedcompanyid").read_only(),
                 Property::choice(
                     "numemployees",
                     &["1-5", "5-25", "25-50", "50-100", "100-500", "500-1000", "1000+"],
@@ -366,6 +368,7 @@ fn standard_of(kind: Kind) -> Vec<Property> {
             vec![
                 number("numberofemployees"),
                 number("annualrevenue"),
+                number("num_associated_deals").read_only(),
                 Property::choice("industry", INDUSTRIES),
                 Property::choice("type", &["PROSPECT", "PARTNER", "RESELLER", "VENDOR", "OTHER"]),
                 Property::choice("lifecyclestage", LIFECYCLE),

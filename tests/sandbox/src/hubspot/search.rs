@@ -10,11 +10,16 @@ use super::refusal::Refusal;
 
 /// The maximum number of rows of an answer.
 const MAX_ROWS: usize = 200;
+/// The maximum length of the body of a search, in characters.
+const MAX_BODY: usize = 3_000;
 
 impl Account {
     /// Searches the index, which lags some seconds behind the records. The operators are those that
     /// RevenueFlow uses; any other is refused.
     pub(super) fn search(&self, kind: Kind, body: &Value) -> Result<Answer, Refusal> {
+        if body.to_string().chars().count() > MAX_BODY {
+            return Err(Refusal::validation(format!("a search has at most {MAX_BODY} characters")));
+        }
         let groups = body["filterGroups"].as_array().cloned().unwrap_or_default();
         if groups.len() > 5 {
             return Err(Refusal::validation("a search has at most 5 filter groups"));
@@ -22,7 +27,7 @@ impl Account {
         for filter in groups.iter().flat_map(filters) {
             let name = filter["propertyName"].as_str().unwrap_or_default();
             let is_known = self.properties.get(kind, name).is_some();
-            if !is_known || (filter["operator"] != "EQ" && filter["operator"] != "CONTAINS_TOKEN") {
+            if !is_known || !["EQ", "IN"].iter().any(|known| filter["operator"] == *known) {
                 let message = format!("There was a problem with the request: {name}, {}", filter["operator"]);
                 return Err(Refusal::validation(message));
             }
@@ -42,8 +47,15 @@ impl Account {
         }
         let limit = body["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok()).unwrap_or(10);
         let properties = requested_properties(body);
-        let page = found.iter().take(limit.min(MAX_ROWS)).map(|(record, _)| record.shown(kind, &properties));
-        Ok(Answer::ok(json!({"total": found.len(), "results": page.collect::<Vec<_>>()})))
+        let after = body["after"].as_str().and_then(|after| after.parse::<usize>().ok()).unwrap_or_default();
+        let limit = limit.min(MAX_ROWS);
+        let page =
+            found.iter().skip(after).take(limit).map(|(record, _)| self.shown(kind, record, &properties));
+        let mut answer = json!({"total": found.len(), "results": page.collect::<Vec<_>>()});
+        if found.len() > after + limit {
+            answer["paging"] = json!({"next": {"after": (after + limit).to_string()}});
+        }
+        Ok(Answer::ok(answer))
     }
 }
 
@@ -51,13 +63,17 @@ fn filters(group: &Value) -> impl Iterator<Item = &Value> {
     group["filters"].as_array().into_iter().flatten()
 }
 
+/// Whether a record matches a filter. A property with a list of values, separated by `;`, matches by each of
+/// them.
 fn holds(filter: &Value, known: &BTreeMap<String, String>) -> bool {
     let name = filter["propertyName"].as_str().unwrap_or_default();
     let held = known.get(name).map(|held| held.to_lowercase()).unwrap_or_default();
-    let value = filter["value"].as_str().unwrap_or_default().to_lowercase();
+    let is_wanted = |value: &Value| value.as_str().is_some_and(|value| value.to_lowercase() == held);
     if filter["operator"] == "EQ" {
-        return held == value;
+        return is_wanted(&filter["value"]);
     }
-    let words = held.split(|c: char| !c.is_alphanumeric());
-    words.chain(held.split(';')).any(|token| token == value.trim_matches('*'))
+    // The values of IN must be in lower case.
+    let wanted: Vec<&str> =
+        filter["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    !held.is_empty() && held.split(';').any(|one| wanted.contains(&one.trim()))
 }

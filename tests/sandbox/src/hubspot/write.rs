@@ -81,7 +81,12 @@ impl Account {
     }
 
     /// Refuses a value that another record has in a unique property.
-    fn refuse_conflicts(&self, kind: Kind, id: Option<u64>, values: &Accepted) -> Result<(), Refusal> {
+    pub(super) fn refuse_conflicts(
+        &self,
+        kind: Kind,
+        id: Option<u64>,
+        values: &Accepted,
+    ) -> Result<(), Refusal> {
         for (name, value) in values {
             if value.is_empty() || name == "hs_object_id" || !self.properties.is_unique(kind, name) {
                 continue;

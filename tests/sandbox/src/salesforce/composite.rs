@@ -11,6 +11,8 @@ use super::split;
 
 const MAX_CALLS: usize = 25;
 const MAX_QUERIES: usize = 5;
+/// The maximum length of a URL, in bytes.
+const MAX_URL: usize = 16_384;
 
 /// Runs a composite call. The status is 200 even if subrequests fail. `allOrNone` is not supported.
 pub(super) fn run(org: &mut Org, call: &Call) -> Result<Value, ApiError> {
@@ -22,6 +24,10 @@ pub(super) fn run(org: &mut Org, call: &Call) -> Result<Value, ApiError> {
     if parts.len() > MAX_CALLS {
         let message = format!("Maximum number of subrequests exceeded. Limit is {MAX_CALLS}");
         return Err(ApiError::bad("LIMIT_EXCEEDED", message));
+    }
+    let is_too_long = |part: &Value| part["url"].as_str().is_some_and(|url| url.len() > MAX_URL);
+    if parts.iter().any(is_too_long) {
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", "The request URI is too long"));
     }
     let is_query = |part: &&Value| part["url"].as_str().is_some_and(|url| url.contains("/query"));
     if parts.iter().filter(is_query).count() > MAX_QUERIES {

@@ -101,6 +101,12 @@ fn on_object(org: &mut Org, call: &Call, object: &Object, rest: &[&str]) -> Resu
             let (id, record) = org.get(object, id)?;
             shown(call, object, id, record)
         }
+        ("POST", []) => {
+            let id = org.save(object, None, &call.body, call.options)?;
+            let body = json!({ "id": id, "success": true, "errors": [] });
+            let location = Some(call.record_url(object, &id));
+            Ok(Answer { status: StatusCode::CREATED, body: Some(body), location })
+        }
         ("PATCH", [id]) => {
             let id = org.get(object, id)?.0.to_owned();
             org.save(object, Some(&id), &call.body, call.options)?;

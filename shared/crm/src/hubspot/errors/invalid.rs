@@ -37,6 +37,11 @@ pub(in crate::hubspot) enum Reason {
 }
 
 impl Reason {
+    /// Whether every value of the property is refused.
+    pub(in crate::hubspot) fn concerns_the_property(self) -> bool {
+        matches!(self, Self::Unknown | Self::ReadOnly)
+    }
+
     fn of(property: &str, code: &str) -> Self {
         match code {
             _ if code.contains("CONFLICTING_UNIQUE_VALUE") => Self::Taken,
