@@ -5,6 +5,7 @@
 mod ai;
 mod answers;
 mod bullmq;
+mod cost;
 mod crashes;
 mod credentials;
 mod crm_campaign;

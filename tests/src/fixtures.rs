@@ -218,7 +218,7 @@ pub async fn finish(store: &Store, finish: Finish, work: &mut Work) -> Result<()
 
 /// Begins a plan in the ledger.
 pub async fn begin_plan(store: &Store, provider: &str, plan: &Plan, authority: Authority) -> BegunPlan {
-    Ledger::begin(&Steps::new(store.clone()), provider, plan, authority).await.unwrap()
+    Ledger::begin(&Steps::new(store.clone()), provider, plan, None, authority).await.unwrap()
 }
 
 /// Saves the outcomes of actions in the ledger.

@@ -17,7 +17,7 @@ use queue::{
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
 use secrecy::ExposeSecret as _;
-use store::{Acknowledge, Acknowledgement, Steps, Store};
+use store::{Acknowledge, Acknowledgement, Store};
 
 use crate::aws;
 
@@ -44,11 +44,9 @@ impl App {
             .context("DATABASE_URL: cannot open the database")?
             .with_statement_limit(config.database_timeout);
         let aws = aws::config(config).await?;
-        let mut pipeline = assembly::pipeline(config, &database, &clock, aws.as_ref())?;
-        if let Backend::Database = config.queue.backend {
-            let queue = Arc::new(QueueOfStore(Arc::clone(&clock)));
-            pipeline.steps = Steps::with_queue(pipeline.store.clone(), Some(queue));
-        }
+        let acknowledge = || Arc::new(QueueOfStore(Arc::clone(&clock))) as Arc<dyn Acknowledge>;
+        let same_database = matches!(config.queue.backend, Backend::Database).then(acknowledge);
+        let pipeline = assembly::pipeline(config, &database, &clock, aws.as_ref(), same_database)?;
         let pipeline = Arc::new(pipeline);
         // A database user may have no right to change tables, like that of the Lambda functions. Migrations
         // run only when the schema is outdated.

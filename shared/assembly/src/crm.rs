@@ -1,15 +1,16 @@
 use std::sync::Arc;
 
-use crm::{CrmProvider, Executor, Guard, HubSpotCrm, Ledger, MockCrm, Salesforce, Settings};
+use crm::{CrmProvider, Executor, Guard, HubSpotCrm, Ledger, Limits, MockCrm, Salesforce, Settings};
 use database::Database;
 use lead::Clock;
-use store::{SharedLimits, Steps, Store};
+use store::{SharedLimits, Steps};
 
 /// The configured guard with its CRM executor.
 pub(crate) fn guard(
     settings: &Settings,
     database: &Database,
-    store: &Store,
+    steps: &Steps,
+    limits: &Arc<SharedLimits>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Guard> {
     let mapping = Arc::new(settings.mapping()?);
@@ -23,12 +24,12 @@ pub(crate) fn guard(
             Arc::new(HubSpotCrm::new(account.clone(), Arc::clone(&mapping), Arc::clone(clock))?)
         }
     };
-    let steps = Arc::new(Steps::new(store.clone()));
+    let steps = Arc::new(steps.clone());
     Ok(Guard::new(
         executor,
         Arc::clone(&steps) as Arc<dyn Ledger>,
         steps,
-        Arc::new(SharedLimits::new(store.clone(), settings.limits)),
+        Arc::clone(limits) as Arc<dyn Limits>,
         Arc::clone(clock),
         settings.guard(mapping)?,
     ))

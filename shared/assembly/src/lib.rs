@@ -18,7 +18,7 @@ use pipeline::Pipeline;
 use routing::Routing;
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
-use store::{Steps, Store};
+use store::{Acknowledge, SharedLimits, Steps, Store};
 
 /// The configured pipeline on a migrated database. Bedrock needs `aws`.
 ///
@@ -31,17 +31,20 @@ pub fn pipeline(
     database: &Database,
     clock: &Arc<dyn Clock>,
     aws: Option<&AwsConfig>,
+    queue: Option<Arc<dyn Acknowledge>>,
 ) -> anyhow::Result<Pipeline> {
     let icp = icp(config)?;
     let store = Store::new(database.clone(), Arc::clone(clock)).with_retry_window(config.retry_window);
+    let limits = Arc::new(SharedLimits::new(store.clone(), config.crm.limits));
+    let steps = Steps::with(store.clone(), Some(Arc::clone(&limits)), queue);
     Ok(Pipeline {
         analyst: ai::guarded(&config.ai, &icp, aws, &store, clock)?,
         enrichment: enrichment::waterfall(&config.enrichment, &store, clock)?,
-        guard: crm::guard(&config.crm, database, &store, clock)?,
+        guard: crm::guard(&config.crm, database, &steps, &limits, clock)?,
         routing: Arc::new(routing(config)?),
         rejected: config.rejected,
         icp,
-        steps: Steps::new(store.clone()),
+        steps,
         store,
         clock: Arc::clone(clock),
     })

@@ -156,7 +156,7 @@ impl Cloud {
         }))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let database = self.database().await?;
-        let pipeline = Arc::new(assembly::pipeline(&config, &database, &clock, Some(&self.aws))?);
+        let pipeline = Arc::new(assembly::pipeline(&config, &database, &clock, Some(&self.aws), None)?);
         Ok(Parts {
             ledger: Arc::new(DatabaseLedger::new(database, Arc::clone(&clock))),
             store: pipeline.store.clone(),

@@ -199,13 +199,15 @@ impl Guard {
     /// (`crm_rate_limit`, which ends by itself, `breaker_open`, or a deferral that the CRM requests);
     /// transient, if this lead's record cannot be written now.
     pub async fn submit(&self, plan: &Plan, authority: Authority) -> Result<PlanOutcome, NotExecuted> {
-        self.submit_with(self.ledger.as_ref(), plan, authority).await
+        self.submit_with(self.ledger.as_ref(), None, plan, authority).await
     }
 
-    /// [`submit`](Self::submit), with a ledger that belongs to the work on this lead.
+    /// [`submit`](Self::submit), with a ledger that belongs to the work on this lead, and that may count the
+    /// plan itself.
     pub async fn submit_with(
         &self,
         ledger: &dyn Ledger,
+        limits: Option<&dyn Limits>,
         plan: &Plan,
         authority: Authority,
     ) -> Result<PlanOutcome, NotExecuted> {
@@ -216,7 +218,17 @@ impl Guard {
         self.refuse_disallowed_actions(ledger, plan, authority).await?;
         let permit = self.acquire_permit(Purpose::Write, Some(&plan.lead_id)).await?;
         let mut sent = 0;
-        let outcome = match self.run_within_limits(ledger, plan, authority, permit, &mut sent).await {
+        let outcome = match self
+            .run_within_limits(
+                ledger,
+                limits.unwrap_or(self.limits.as_ref()),
+                plan,
+                authority,
+                permit,
+                &mut sent,
+            )
+            .await
+        {
             Ok(outcome) => outcome,
             Err(not_executed) => {
                 self.breaker.cancel(permit).await;
@@ -235,23 +247,23 @@ impl Guard {
     async fn run_within_limits(
         &self,
         ledger: &dyn Ledger,
+        limits: &dyn Limits,
         plan: &Plan,
         authority: Authority,
         permit: CrmPermit,
         sent: &mut u32,
     ) -> Result<Result<PlanOutcome, Failure>, NotExecuted> {
         let planned = u32::try_from(plan.actions.len()).unwrap_or(u32::MAX);
-        let reservation =
-            self.limits.reserve(&plan.lead_id, plan.account.as_deref(), planned).await.map_err(|error| {
-                match error {
-                    LimitError::Exceeded(exceeded) => self.deferral(exceeded),
-                    LimitError::Uncounted(failure) => failure,
-                }
-            })?;
+        let reservation = limits.reserve(&plan.lead_id, plan.account.as_deref(), planned).await.map_err(
+            |error| match error {
+                LimitError::Exceeded(exceeded) => self.deferral(exceeded),
+                LimitError::Uncounted(failure) => failure,
+            },
+        )?;
         let result = self.run(ledger, plan, authority, permit, sent).await;
         let unused = planned - (*sent).min(planned);
         if unused > 0 {
-            self.limits.release(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
+            limits.release(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
         }
         result
     }
@@ -278,7 +290,7 @@ impl Guard {
         });
         let mut rows = plan.clone();
         rows.actions = refused.iter().map(|(planned, _)| (*planned).clone()).collect();
-        self.begin(ledger, &rows, authority).await?;
+        self.begin(ledger, &rows, None, authority).await?;
         let outcomes: Vec<_> = refused
             .iter()
             .map(|(planned, failure)| (planned.action_id.clone(), Outcome::Refused((*failure).clone())))
@@ -292,13 +304,15 @@ impl Guard {
         &self,
         ledger: &dyn Ledger,
         plan: &Plan,
+        changes: Option<&[FieldChange]>,
         authority: Authority,
     ) -> Result<Vec<LedgerState>, NotExecuted> {
-        match ledger.begin(self.provider(), plan, authority).await? {
+        match ledger.begin(self.provider(), plan, changes, authority).await? {
             BegunPlan::States(states) => Ok(states),
             BegunPlan::Superseded => Err(NotExecuted::Superseded),
             BegunPlan::Held => Err(NotExecuted::Held),
             BegunPlan::Raced => Err(NotExecuted::Raced),
+            BegunPlan::Exceeded(exceeded) => Err(self.deferral(exceeded).into()),
             BegunPlan::Erased => {
                 let message = "the person was erased while the lead was being worked on";
                 Err(Failure::permanent("lead_erased", message).into())

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lead::{Failure, LeadId, vocabulary};
 
-use crate::{ActionId, Effect, FieldChange, Plan};
+use crate::{ActionId, Effect, Exceeded, FieldChange, Plan};
 
 /// The authority under which a plan is submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub enum BegunPlan {
     Superseded,
     /// The person was erased during the work: no personal data may be written again.
     Erased,
+    /// The plan exceeds a limit of a ledger that counts plans itself; nothing was recorded.
+    Exceeded(Exceeded),
     /// Another worker has saved a result of the same lead first; nothing was recorded.
     Raced,
     /// An operator holds the CRM.
@@ -46,14 +48,21 @@ pub enum BegunPlan {
 /// The record of effects: a row for each action, written before and after the effect.
 #[async_trait]
 pub trait Ledger: Send + Sync {
+    /// The present states of the plan's actions, in its order. Records nothing.
+    async fn states(&self, plan: &Plan) -> Result<Vec<LedgerState>, Failure>;
+
     /// Opens a row for every action of the plan, durably and in one transaction that also checks the hold.
     ///
     /// A row that is [`ActionState::Done`] does not change. Any other becomes [`ActionState::Pending`], with
-    /// the plan's parameters and one more attempt.
-    async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure>;
-
-    /// Stores the changes that begun actions are about to make, with the values before.
-    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure>;
+    /// the plan's parameters and one more attempt, and, unless it was pending before, with its part of
+    /// `changes`: what the actions are about to change, with the values before.
+    async fn begin(
+        &self,
+        provider: &str,
+        plan: &Plan,
+        changes: Option<&[FieldChange]>,
+        authority: Authority,
+    ) -> Result<BegunPlan, Failure>;
 
     /// Stores the outcomes of begun actions, in one transaction. A row that is done does not change.
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure>;

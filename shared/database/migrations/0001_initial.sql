@@ -128,7 +128,8 @@ CREATE TABLE crm_action (
     updated_at  BIGINT NOT NULL
 );
 CREATE INDEX crm_action_of_lead ON crm_action (lead_id, created_at, position);
-CREATE INDEX crm_action_left_out ON crm_action (updated_at) WHERE left_out IS NOT NULL;
+-- Its column is never updated, so that PostgreSQL can update rows without touching the indexes.
+CREATE INDEX crm_action_left_out ON crm_action (created_at) WHERE left_out IS NOT NULL;
 
 -- CRMs that an operator holds: plans are stored instead of executed.
 CREATE TABLE crm_hold (

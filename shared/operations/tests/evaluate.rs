@@ -43,7 +43,7 @@ impl Fixture {
         // The tests need judgements, and no writes to the CRM.
         let shadow = Variables::from_fn(|name| (name == "CRM_MODE").then(|| "shadow".to_owned()));
         let config = Config::read(&shadow).unwrap();
-        let pipeline = Arc::new(assembly::pipeline(&config, &database, &clock, None).unwrap());
+        let pipeline = Arc::new(assembly::pipeline(&config, &database, &clock, None, None).unwrap());
         let queue = Arc::new(DatabaseQueue::new(database, clock, Duration::from_mins(1)));
         let operations = Operations::new(queue.clone(), pipeline.clone());
         let analyst = Arc::new(Colder {

@@ -196,7 +196,9 @@ impl Pipeline {
         let assignment = self.route(work, analysis).await?;
         let plan = self.plan(work, enrichment, analysis, &assignment).await?;
         let authority = authority(work);
-        let submitted = self.guard.submit_with(&self.steps.ledger(work), &plan, authority).await;
+        let ledger = self.steps.ledger(work);
+        let submitted = self.guard.submit_with(&ledger, ledger.limits(), &plan, authority).await;
+        drop(ledger);
         let outcome = match submitted {
             Ok(outcome) => outcome,
             Err(NotExecuted::Superseded) => {

@@ -1,7 +1,7 @@
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
-use crm::{ActionId, ActionState, Effect, FieldChange, LedgerState, Omission, Outcome, Plan};
+use crm::{ActionId, ActionState, Effect, LedgerState, Omission, Outcome, Plan};
 use database::{Connection, Rows};
 use jiff::Timestamp;
 use lead::{DeliveryId, Failure, LeadId};
@@ -75,14 +75,10 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) async fn note_changes(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<()> {
-        let mut transaction = self.database.begin().await?;
-        for (action, changes) in changes {
-            let query =
-                sqlx::query("UPDATE crm_action SET changes = $2 WHERE action_id = $1 AND state <> 'done'");
-            query.bind(action.as_str()).bind(to_json(changes)).execute(&mut *transaction).await?;
-        }
-        transaction.commit().await
+    /// The states of a plan's actions, in its order.
+    pub(crate) async fn action_states(&self, plan: &Plan) -> Result<Vec<LedgerState>> {
+        let mut connection = self.database.pool().acquire().await?;
+        Ok(action_states(&mut connection, &[plan]).await?.pop().unwrap_or_default())
     }
 
     pub(crate) async fn finish_actions(&self, outcomes: &[(ActionId, Outcome)]) -> Result<()> {
@@ -187,11 +183,36 @@ pub(crate) async fn finish(
     Ok(())
 }
 
+/// The states of the actions of each plan, in their order.
+pub(crate) async fn action_states(
+    connection: &mut Connection,
+    plans: &[&Plan],
+) -> Result<Vec<Vec<LedgerState>>> {
+    let mut actions = Rows::new(["action_id"]);
+    for planned in plans.iter().flat_map(|plan| &plan.actions) {
+        actions.push([planned.action_id.as_str().into()]);
+    }
+    let rows = actions
+        .fetch_all(
+            connection,
+            "SELECT a.action_id, a.state, a.record_id, a.created, a.left_out \
+             FROM given JOIN crm_action a ON a.action_id = given.action_id",
+        )
+        .await?;
+    let mut known = HashMap::new();
+    for row in &rows {
+        known.insert(row.text("action_id")?, ledger_state_of(row)?);
+    }
+    let state = |id: &ActionId| known.get(id.as_str()).cloned().unwrap_or(LedgerState::New);
+    let states = |plan: &&Plan| plan.actions.iter().map(|planned| state(&planned.action_id)).collect();
+    Ok(plans.iter().map(states).collect())
+}
+
 fn state_of(row: &AnyRow) -> Result<ActionState> {
     row.word("state", ActionState::parse)
 }
 
-pub(crate) fn ledger_state_of(row: &AnyRow) -> Result<LedgerState> {
+fn ledger_state_of(row: &AnyRow) -> Result<LedgerState> {
     parsed("state", LedgerState::of_row(state_of(row)?, effect_of(row)?))
 }
 

@@ -26,8 +26,8 @@ impl Store {
     ) -> Result<Vec<EffectOmissions>> {
         let query = sqlx::query(
             "SELECT lead_id, left_out, updated_at FROM crm_action \
-             WHERE left_out IS NOT NULL AND updated_at >= $1 AND provider = $2 AND state = 'done' \
-             ORDER BY updated_at DESC LIMIT $3",
+             WHERE left_out IS NOT NULL AND created_at >= $1 AND provider = $2 AND state = 'done' \
+             ORDER BY created_at DESC LIMIT $3",
         );
         let rows =
             self.rows(query.bind(database::to_millis(since)).bind(provider).bind(i64::from(limit))).await?;

@@ -1,12 +1,12 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use crm::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope};
-use database::{Backend, Connection, DatabaseError};
+use database::{Backend, Connection, Rows};
 use lead::LeadId;
-use sqlx::AssertSqlSafe;
 
 use crate::codec::Columns as _;
 use crate::{Result, Store};
@@ -17,105 +17,118 @@ const IDLE_WINDOWS: i64 = 10;
 /// The maximum number of idle rows deleted by one statement.
 const MAX_IDLE_ROWS_DELETED: i64 = 1_000;
 
+/// The row for all leads. Every reservation locks it first, so that the other rows need no locks.
+const ALL: &str = "all";
+
 /// Rate limits that are shared by all processes and functions on one database.
 ///
 /// Actions are counted by the second, in one row for the lead, one for its account and one for all leads. A
 /// second counts until all of it has left the window, so that no window at any position holds more than the
-/// limit. A reservation is one transaction of two statements, which lock the rows in that order: plans wait
-/// for each other on the row for all leads, for as long as a commit takes. Actions that cannot be counted are
-/// not sent.
+/// limit. The plans of several leads are counted together: they lock the row for all leads once, for as long as
+/// a commit takes. Actions that cannot be counted are not sent.
 pub struct SharedLimits {
     store: Store,
     settings: LimitSettings,
+    /// The last second in which idle rows were deleted.
+    cleaned_at: AtomicI64,
+}
+
+/// The actions of a plan.
+pub(crate) struct Wanted<'a> {
+    pub(crate) lead: &'a LeadId,
+    pub(crate) account: Option<&'a str>,
+    pub(crate) actions: u32,
 }
 
 impl SharedLimits {
     /// Rate limits in the store's database.
     pub fn new(store: Store, settings: LimitSettings) -> Self {
-        Self { store, settings }
+        Self { store, settings, cleaned_at: AtomicI64::new(0) }
     }
 
-    fn scopes(&self, lead: &LeadId, account: Option<&str>) -> Vec<(Scope, String, u32)> {
-        let mut scopes = vec![(Scope::Lead, format!("lead:{lead}"), self.settings.per_lead)];
+    /// Reserves the actions of several plans inside the caller's transaction, which must hold no row of the
+    /// limits yet. Returns for each, in their order, the limit that it exceeds, if any; such a plan counts
+    /// nothing.
+    pub(crate) async fn reserve_in(
+        &self,
+        connection: &mut Connection,
+        plans: &[Wanted<'_>],
+    ) -> Result<Vec<Option<Exceeded>>> {
+        let now = self.store.now_millis();
+        let window = self.window();
+        let mut counts = read(connection, plans, now).await?;
+        let mut exceeded = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let scopes = self.scopes(plan);
+            let wait = scopes.iter().find_map(|(scope, key, limit)| {
+                let sent = counts.entry(key.clone()).or_default();
+                sent.forget(now, window);
+                let retry_after = sent.wait(plan.actions, *limit, now, window)?;
+                Some(Exceeded { scope: *scope, retry_after })
+            });
+            if wait.is_none() {
+                for (_, key, _) in scopes {
+                    counts.entry(key).or_default().add(now, plan.actions);
+                }
+            }
+            exceeded.push(wait);
+        }
+        write(connection, &counts, now).await?;
+        if self.cleaned_at.swap(second_of(now), Ordering::Relaxed) != second_of(now) {
+            delete_idle_rows(connection, now - window.saturating_mul(IDLE_WINDOWS)).await?;
+        }
+        Ok(exceeded)
+    }
+
+    fn scopes(&self, plan: &Wanted<'_>) -> Vec<(Scope, String, u32)> {
+        let mut scopes = vec![(Scope::Lead, format!("lead:{}", plan.lead), self.settings.per_lead)];
         scopes.extend(
-            account.map(|account| (Scope::Account, format!("account:{account}"), self.settings.per_account)),
+            plan.account
+                .map(|account| (Scope::Account, format!("account:{account}"), self.settings.per_account)),
         );
-        scopes.push((Scope::Global, "all".to_owned(), self.settings.global));
+        scopes.push((Scope::Global, ALL.to_owned(), self.settings.global));
         scopes
     }
 
-    async fn try_reserve(
-        &self,
-        lead: &LeadId,
-        account: Option<&str>,
-        actions: u32,
-    ) -> Result<Result<Reservation, Exceeded>> {
-        let now = self.store.now_millis();
-        let window = i64::try_from(self.settings.window.as_millis()).unwrap_or(i64::MAX);
-        let scopes = self.scopes(lead, account);
+    fn window(&self) -> i64 {
+        i64::try_from(self.settings.window.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    async fn try_reserve(&self, plan: Wanted<'_>) -> Result<Option<Exceeded>> {
         let mut transaction = self.store.database.begin().await?;
-        let mut counted = Vec::with_capacity(scopes.len());
-        for (scope, key, limit, mut sent) in lock_rows(&mut transaction, &scopes, now).await? {
-            sent.forget(now, window);
-            if let Some(wait) = sent.wait(actions, limit, now, window) {
-                return Ok(Err(Exceeded { scope, retry_after: wait }));
-            }
-            sent.add(now, actions);
-            counted.push((key, sent));
-        }
-        write(&mut transaction, &counted, now).await?;
+        let exceeded = self.reserve_in(&mut transaction, &[plan]).await?.pop().flatten();
         transaction.commit().await?;
-        // The first reservation of each second also deletes idle rows, so that this happens at most once a
-        // second.
-        if counted.last().is_some_and(|(_, all)| all.0.back().is_some_and(|last| last.actions == actions)) {
-            let idle = now - window.saturating_mul(IDLE_WINDOWS);
-            if let Err(error) = self.delete_idle_rows(idle).await {
-                tracing::warn!(%error, "idle rate limit rows could not be deleted");
-            }
-        }
-        Ok(Ok(Reservation(second_of(now).unsigned_abs())))
+        Ok(exceeded)
     }
 
-    /// Deletes some of the rows unused since `before`. Holds no other lock and waits for none, because a
-    /// reservation holds the lock of one row while it waits for another.
-    async fn delete_idle_rows(&self, before: i64) -> Result<()> {
-        // SQLite has one writer at a time.
-        let sql = match self.store.database.backend() {
-            Backend::Sqlite => {
-                "DELETE FROM crm_limit WHERE scope IN \
-                 (SELECT scope FROM crm_limit WHERE touched_at < $1 ORDER BY touched_at LIMIT $2)"
-            }
-            Backend::Postgres => {
-                "DELETE FROM crm_limit WHERE scope = ANY(ARRAY( \
-                 SELECT scope FROM crm_limit WHERE touched_at < $1 ORDER BY touched_at LIMIT $2 \
-                 FOR UPDATE SKIP LOCKED))"
-            }
-        };
-        let mut transaction = self.store.database.begin().await?;
-        sqlx::query(sql).bind(before).bind(MAX_IDLE_ROWS_DELETED).execute(&mut *transaction).await?;
-        transaction.commit().await
-    }
-
-    async fn try_release(
-        &self,
-        lead: &LeadId,
-        account: Option<&str>,
-        second: i64,
-        actions: u32,
-    ) -> Result<()> {
+    async fn try_release(&self, plan: Wanted<'_>, second: i64) -> Result<()> {
         let now = self.store.now_millis();
         let mut transaction = self.store.database.begin().await?;
-        let rows = lock_rows(&mut transaction, &self.scopes(lead, account), now).await?;
-        let counted: Vec<_> = rows
-            .into_iter()
-            .map(|(_, key, _, mut sent)| {
-                sent.release(second, actions);
-                (key, sent)
-            })
-            .collect();
-        write(&mut transaction, &counted, now).await?;
+        let mut counts = read(&mut transaction, std::slice::from_ref(&plan), now).await?;
+        for sent in counts.values_mut() {
+            sent.release(second, plan.actions);
+        }
+        write(&mut transaction, &counts, now).await?;
         transaction.commit().await
     }
+}
+
+/// Deletes some of the rows unused since `before`, without waiting for any lock.
+async fn delete_idle_rows(connection: &mut Connection, before: i64) -> Result<()> {
+    // SQLite has one writer at a time.
+    let sql = match connection.backend() {
+        Backend::Sqlite => {
+            "DELETE FROM crm_limit WHERE scope IN \
+             (SELECT scope FROM crm_limit WHERE touched_at < $1 ORDER BY touched_at LIMIT $2)"
+        }
+        Backend::Postgres => {
+            "DELETE FROM crm_limit WHERE scope = ANY(ARRAY( \
+             SELECT scope FROM crm_limit WHERE touched_at < $1 ORDER BY touched_at LIMIT $2 \
+             FOR UPDATE SKIP LOCKED))"
+        }
+    };
+    sqlx::query(sql).bind(before).bind(MAX_IDLE_ROWS_DELETED).execute(connection).await?;
+    Ok(())
 }
 
 #[async_trait]
@@ -131,15 +144,17 @@ impl Limits for SharedLimits {
         account: Option<&str>,
         actions: u32,
     ) -> Result<Reservation, LimitError> {
-        match self.try_reserve(lead, account, actions).await {
-            Ok(answer) => answer.map_err(LimitError::Exceeded),
+        let second = second_of(self.store.now_millis());
+        match self.try_reserve(Wanted { lead, account, actions }).await {
+            Ok(None) => Ok(Reservation(second.unsigned_abs())),
+            Ok(Some(exceeded)) => Err(LimitError::Exceeded(exceeded)),
             Err(error) => Err(LimitError::Uncounted(error.into())),
         }
     }
 
     async fn release(&self, lead: &LeadId, account: Option<&str>, reservation: Reservation, actions: u32) {
         let second = i64::try_from(reservation.0).unwrap_or(i64::MAX);
-        if let Err(error) = self.try_release(lead, account, second, actions).await {
+        if let Err(error) = self.try_release(Wanted { lead, account, actions }, second).await {
             // Not an error: the window frees the reservation later.
             tracing::warn!(%error, "unused rate limit reservation could not be released");
         }
@@ -147,7 +162,7 @@ impl Limits for SharedLimits {
 }
 
 /// The actions sent in each second, oldest first.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct SentBySecond(VecDeque<Second>);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -222,57 +237,41 @@ fn leaves_at(entry: &Second, window: i64) -> i64 {
     entry.second.saturating_add(1).saturating_mul(1000).saturating_add(window)
 }
 
-type Locked = (Scope, String, u32, SentBySecond);
-
-/// Reads the rows of the scopes, in their order, and locks them until the transaction ends.
-async fn lock_rows(
+/// Locks the row for all leads until the transaction ends, and reads the rows of the plans.
+async fn read(
     connection: &mut Connection,
-    scopes: &[(Scope, String, u32)],
+    plans: &[Wanted<'_>],
     now: i64,
-) -> Result<Vec<Locked>, DatabaseError> {
-    let placeholders =
-        (0..scopes.len()).map(|i| format!("(${}, '', $1)", i + 2)).collect::<Vec<_>>().join(", ");
-    // Safe: the text is made of constants and counters; every value is bound.
-    let sql = AssertSqlSafe(format!(
-        "INSERT INTO crm_limit (scope, sent, touched_at) VALUES {placeholders} \
-         ON CONFLICT (scope) DO UPDATE SET touched_at = excluded.touched_at RETURNING scope, sent"
-    ));
-    let mut query = sqlx::query(sql).bind(now);
-    for (_, key, _) in scopes {
-        query = query.bind(key.clone());
+) -> Result<BTreeMap<String, SentBySecond>> {
+    let all = sqlx::query(
+        "INSERT INTO crm_limit (scope, sent, touched_at) VALUES ($1, '', $2) \
+         ON CONFLICT (scope) DO UPDATE SET touched_at = excluded.touched_at RETURNING sent",
+    );
+    let all = all.bind(ALL).bind(now).fetch_one(&mut *connection).await?.text("sent")?;
+    let mut counts = BTreeMap::from([(ALL.to_owned(), SentBySecond::parse(&all))]);
+    let mut scopes = Rows::new(["scope"]);
+    let leads = plans.iter().map(|plan| format!("lead:{}", plan.lead));
+    let accounts = plans.iter().filter_map(|plan| Some(format!("account:{}", plan.account?)));
+    for scope in leads.chain(accounts).collect::<BTreeSet<_>>() {
+        scopes.push([scope.into()]);
     }
-    let rows = query.fetch_all(connection).await?;
-    let mut found = Vec::with_capacity(scopes.len());
-    for (scope, key, limit) in scopes {
-        let mut text = String::new();
-        for row in &rows {
-            if row.text("scope")? == *key {
-                text = row.text("sent")?;
-            }
-        }
-        found.push((*scope, key.clone(), *limit, SentBySecond::parse(&text)));
+    let statement = "SELECT l.scope, l.sent FROM given JOIN crm_limit l ON l.scope = given.scope";
+    for row in scopes.fetch_all(connection, statement).await? {
+        counts.insert(row.text("scope")?, SentBySecond::parse(&row.text("sent")?));
     }
-    Ok(found)
+    Ok(counts)
 }
 
-async fn write(
-    connection: &mut Connection,
-    counted: &[(String, SentBySecond)],
-    now: i64,
-) -> Result<(), DatabaseError> {
-    let placeholders = (0..counted.len())
-        .map(|i| format!("(${}, ${}, $1)", i * 2 + 2, i * 2 + 3))
-        .collect::<Vec<_>>()
-        .join(", ");
-    // Safe: the text is made of constants and counters; every value is bound.
-    let sql = AssertSqlSafe(format!(
-        "INSERT INTO crm_limit (scope, sent, touched_at) VALUES {placeholders} \
-         ON CONFLICT (scope) DO UPDATE SET sent = excluded.sent"
-    ));
-    let mut query = sqlx::query(sql).bind(now);
-    for (key, sent) in counted {
-        query = query.bind(key.clone()).bind(sent.text());
+async fn write(connection: &mut Connection, counts: &BTreeMap<String, SentBySecond>, now: i64) -> Result<()> {
+    let mut rows = Rows::new(["scope", "sent", "now"]);
+    for (scope, sent) in counts.iter().filter(|(_, sent)| !sent.0.is_empty()) {
+        rows.push([scope.as_str().into(), sent.text().into(), now.into()]);
     }
-    query.execute(connection).await?;
+    rows.execute(
+        connection,
+        "INSERT INTO crm_limit (scope, sent, touched_at) SELECT scope, sent, now FROM given WHERE true \
+         ON CONFLICT (scope) DO UPDATE SET sent = excluded.sent, touched_at = excluded.touched_at",
+    )
+    .await?;
     Ok(())
 }

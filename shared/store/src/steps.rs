@@ -29,7 +29,7 @@ pub use self::ledger::WorkLedger;
 use self::reads::Reads;
 use self::save::{Call, Reply, Saves, Then};
 use crate::assignment::Routed;
-use crate::{Assignment, Begun, Finish, Result, Store, SuppressionKind, Work};
+use crate::{Assignment, Begun, Finish, Result, SharedLimits, Store, SuppressionKind, Work};
 
 /// A message that is removed from a queue in the database, in the transaction that ends its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,19 +76,26 @@ pub struct Steps {
     begins: Arc<Begins>,
     saves: Arc<Group<Saves>>,
     reads: Arc<Reads>,
+    limits: Option<Arc<SharedLimits>>,
 }
 
 impl Steps {
     /// The steps of work in a store.
     pub fn new(store: Store) -> Self {
-        Self::with_queue(store, None)
+        Self::with(store, None, None)
     }
 
-    /// The steps of work on messages of a queue in the same database, if there is one.
-    pub fn with_queue(store: Store, queue: Option<Arc<dyn Acknowledge>>) -> Self {
-        let saves = Group::new(store.database.clone(), Saves { store: store.clone(), queue });
+    /// The steps of work in a store, of plans that are counted towards limits when they begin, and of messages
+    /// of a queue in the same database, if there is one.
+    pub fn with(
+        store: Store,
+        limits: Option<Arc<SharedLimits>>,
+        queue: Option<Arc<dyn Acknowledge>>,
+    ) -> Self {
+        let saves = Saves { store: store.clone(), queue, limits: limits.clone() };
+        let saves = Group::new(store.database.clone(), saves);
         let begins = Arc::new(Begins::new(store.clone()));
-        Self { begins, saves: Arc::new(saves), reads: Arc::new(Reads::new(&store)), store }
+        Self { begins, saves: Arc::new(saves), reads: Arc::new(Reads::new(&store)), limits, store }
     }
 
     /// The store.

@@ -6,12 +6,19 @@ use lead::{Failure, FailureClass};
 use super::{Guard, NotExecuted, PlanOutcome, timeout_failure};
 use crate::circuit_breaker::CrmPermit;
 use crate::progress::Progress;
-use crate::{Authority, Effect, Followed, Ledger, Outcome, Plan, PlannedAction};
+use crate::{Authority, Effect, FieldChange, Followed, Ledger, Outcome, Plan, PlannedAction};
 
 /// The component that failed while a plan was prepared. Only CRM failures count towards the circuit breaker.
 enum PrepareFailure {
     Crm(Failure),
     Ledger(Failure),
+}
+
+/// What is known of the CRM before a plan begins.
+struct Prepared {
+    followed: Option<Followed>,
+    /// The changes that the new actions are about to make, if they are kept.
+    changes: Option<Vec<FieldChange>>,
 }
 
 impl Guard {
@@ -26,27 +33,19 @@ impl Guard {
         permit: CrmPermit,
         sent: &mut u32,
     ) -> Result<Result<PlanOutcome, Failure>, NotExecuted> {
-        let states = self.begin(ledger, plan, authority).await?;
+        let prepared = self.dropped_calls.track(&plan.lead_id, permit, self.prepare(ledger, plan)).await;
+        let Prepared { followed, changes } = match prepared {
+            Ok(prepared) => prepared,
+            Err(PrepareFailure::Crm(failure)) => return Ok(Err(failure)),
+            Err(PrepareFailure::Ledger(failure)) => return Err(failure.into()),
+        };
+        let states = self.begin(ledger, plan, changes.as_deref(), authority).await?;
         let mut progress = Progress::new(plan, states);
-        let prepared = async {
-            let followed = self.follow(ledger, plan, &progress).await?;
-            self.resolve_unknown(plan, &mut progress).await.map_err(PrepareFailure::Crm)?;
-            if self.settings.keep_old_values {
-                self.keep_old_values(ledger, plan, &progress).await?;
-            }
-            Ok(followed)
-        };
-        let followed = match self.dropped_calls.track(&plan.lead_id, permit, prepared).await {
-            Ok(followed) => followed,
-            Err(failure) => {
-                progress.skip_remaining();
-                let finished = ledger.finish(&progress.outcomes()).await;
-                return match failure {
-                    PrepareFailure::Crm(failure) => Ok(finished.map(|()| Err(failure))?),
-                    PrepareFailure::Ledger(failure) => Err(failure.into()),
-                };
-            }
-        };
+        let resolved = self.resolve_unknown(plan, &mut progress);
+        if let Err(failure) = self.dropped_calls.track(&plan.lead_id, permit, resolved).await {
+            progress.skip_remaining();
+            return Ok(ledger.finish(&progress.outcomes()).await.map(|()| Err(failure))?);
+        }
 
         let remaining = progress.remaining();
         if !remaining.is_empty() {
@@ -69,6 +68,18 @@ impl Guard {
         }
         ledger.finish(&progress.outcomes()).await?;
         Ok(progress.into_result(self.provider()).map(|outcome| PlanOutcome { followed, ..outcome }))
+    }
+
+    /// Reads from the CRM what must be known before the plan begins.
+    async fn prepare(&self, ledger: &dyn Ledger, plan: &Plan) -> Result<Prepared, PrepareFailure> {
+        let states = ledger.states(plan).await.map_err(PrepareFailure::Ledger)?;
+        let progress = Progress::new(plan, states);
+        let followed = self.follow(ledger, plan, &progress).await?;
+        let changes = match self.settings.keep_old_values {
+            true => Some(self.old_values(plan, &progress).await?),
+            false => None,
+        };
+        Ok(Prepared { followed, changes })
     }
 
     /// Finds the record that earlier plans wrote for the lead, if it has been merged into another one since.
@@ -114,25 +125,19 @@ impl Guard {
         Ok(())
     }
 
-    /// Stores the values that the new actions are about to overwrite. An action with an unknown outcome is
-    /// skipped: an earlier attempt has stored its values, and the present ones may be its own writes.
-    async fn keep_old_values(
+    /// The values that the new actions are about to overwrite. An action with an unknown outcome is skipped: an
+    /// earlier attempt has stored its values, and the present ones may be its own writes.
+    async fn old_values(
         &self,
-        ledger: &dyn Ledger,
         plan: &Plan,
         progress: &Progress<'_>,
-    ) -> Result<(), PrepareFailure> {
+    ) -> Result<Vec<FieldChange>, PrepareFailure> {
         let new_actions = progress.new_actions();
         if new_actions.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let preview = self.executor.preview(&plan.lead_id, &new_actions);
-        let changes = self.with_timeout(preview).await.map_err(PrepareFailure::Crm)?;
-        let of = |planned: &PlannedAction| {
-            let its = changes.iter().filter(|change| change.position == planned.position);
-            (planned.action_id.clone(), its.cloned().collect())
-        };
-        ledger.note(&new_actions.iter().map(of).collect::<Vec<_>>()).await.map_err(PrepareFailure::Ledger)
+        self.with_timeout(preview).await.map_err(PrepareFailure::Crm)
     }
 
     async fn execute(&self, plan: &Plan, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {

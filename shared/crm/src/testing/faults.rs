@@ -7,8 +7,8 @@ use lead::{Cause, Dependency, Failure, FailureClass, LeadId};
 use tokio::sync::Notify;
 
 use crate::{
-    About, ActionId, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Known, Ledger, Outcome,
-    OwnerStatus, Plan, PlannedAction, RecordPreview, Restored, SchemaProblem,
+    About, ActionId, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Known, Ledger,
+    LedgerState, Outcome, OwnerStatus, Plan, PlannedAction, RecordPreview, Restored, SchemaProblem,
 };
 
 /// The fault of one call.
@@ -197,12 +197,18 @@ impl FaultyLedger {
 
 #[async_trait]
 impl Ledger for FaultyLedger {
-    async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure> {
-        self.script.call(self.inner.begin(provider, plan, authority)).await
+    async fn states(&self, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
+        self.script.call(self.inner.states(plan)).await
     }
 
-    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
-        self.script.call(self.inner.note(changes)).await
+    async fn begin(
+        &self,
+        provider: &str,
+        plan: &Plan,
+        changes: Option<&[FieldChange]>,
+        authority: Authority,
+    ) -> Result<BegunPlan, Failure> {
+        self.script.call(self.inner.begin(provider, plan, changes, authority)).await
     }
 
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {

@@ -52,7 +52,23 @@ impl MemoryLedger {
 
 #[async_trait]
 impl Ledger for MemoryLedger {
-    async fn begin(&self, _provider: &str, plan: &Plan, _: Authority) -> Result<BegunPlan, Failure> {
+    async fn states(&self, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
+        let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = |id: &ActionId| {
+            let row = rows.get(id)?;
+            LedgerState::of_row(row.state, row.effect.clone())
+        };
+        let states = plan.actions.iter().map(|planned| state(&planned.action_id));
+        Ok(states.map(|state| state.unwrap_or(LedgerState::New)).collect())
+    }
+
+    async fn begin(
+        &self,
+        _provider: &str,
+        plan: &Plan,
+        changes: Option<&[FieldChange]>,
+        _: Authority,
+    ) -> Result<BegunPlan, Failure> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let states = plan.actions.iter().map(|planned| {
             let writes_lead = matches!(planned.action, Action::UpsertLead(_) | Action::CreateLead(_));
@@ -68,22 +84,16 @@ impl Ledger for MemoryLedger {
             let row = rows.entry(planned.action_id.clone()).or_insert(new);
             let before = LedgerState::of_row(row.state, row.effect.clone());
             if row.state != ActionState::Done {
+                if row.state != ActionState::Pending {
+                    let its = changes.into_iter().flatten();
+                    row.changes = its.filter(|change| change.position == planned.position).cloned().collect();
+                }
                 row.state = ActionState::Pending;
                 row.attempts += 1;
             }
             before.ok_or_else(|| Failure::permanent("stored_data_unreadable", "an unknown state"))
         });
         Ok(BegunPlan::States(states.collect::<Result<_, _>>()?))
-    }
-
-    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
-        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, changes) in changes {
-            if let Some(row) = rows.get_mut(id).filter(|row| row.state != ActionState::Done) {
-                row.changes.clone_from(changes);
-            }
-        }
-        Ok(())
     }
 
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crm::{Authority, BegunPlan, LedgerState, Plan};
+use crm::{Authority, BegunPlan, FieldChange, Plan};
 use database::{Connection, Rows};
 use jiff::Timestamp;
 use serde_json::json;
@@ -11,22 +11,52 @@ use super::save::{Present, Reply};
 use crate::audit::{AuditEntries, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::delivery::close;
-use crate::ledger::ledger_state_of;
+use crate::ledger::action_states;
+use crate::limits::{SharedLimits, Wanted};
 use crate::{DeliveryState, Result};
+
+/// A plan that was submitted to the guard.
+pub(super) struct Submitted {
+    provider: String,
+    pub(super) plan: Plan,
+    /// What its new actions are about to change, if that is kept.
+    changes: Option<Vec<FieldChange>>,
+    authority: Authority,
+    /// Whether its actions are counted towards the limits when it begins.
+    is_counted: bool,
+}
+
+impl Submitted {
+    pub(super) fn new(
+        provider: &str,
+        plan: &Plan,
+        changes: Option<&[FieldChange]>,
+        authority: Authority,
+        is_counted: bool,
+    ) -> Self {
+        let (provider, plan) = (provider.to_owned(), plan.clone());
+        Self { provider, plan, changes: changes.map(<[_]>::to_vec), authority, is_counted }
+    }
+
+    /// The changes of the action at a position.
+    fn changes_at(&self, position: u32) -> Option<Vec<&FieldChange>> {
+        let changes = self.changes.as_ref()?;
+        Some(changes.iter().filter(|change| change.position == position).collect())
+    }
+}
 
 /// A plan that is to begin.
 pub(super) struct Begin<'a> {
     /// The place of its lead in the group.
     pub(super) place: usize,
-    pub(super) provider: &'a str,
-    pub(super) plan: &'a Plan,
-    pub(super) authority: Authority,
+    pub(super) submitted: &'a Submitted,
     pub(super) present: &'a Present,
 }
 
 /// Begins plans, and sets the reply of each.
 pub(super) async fn begin(
     connection: &mut Connection,
+    limits: Option<&SharedLimits>,
     plans: Vec<Begin<'_>>,
     now: i64,
     audit: &mut AuditEntries,
@@ -38,9 +68,10 @@ pub(super) async fn begin(
     let holds = holds(connection, &plans).await?;
     let mut admitted = Vec::with_capacity(plans.len());
     for begin in plans {
-        let Begin { plan, present, .. } = &begin;
-        let is_held = |since: &Timestamp| !begin.authority.overrides_hold(*since);
-        let reply = if holds.get(begin.provider).is_some_and(is_held) {
+        let Begin { submitted, present, .. } = &begin;
+        let plan = &submitted.plan;
+        let is_held = |since: &Timestamp| !submitted.authority.overrides_hold(*since);
+        let reply = if holds.get(&submitted.provider).is_some_and(is_held) {
             BegunPlan::Held
         } else if present.is_superseded() {
             if close(connection, &plan.delivery_id, DeliveryState::Superseded, now).await? {
@@ -54,14 +85,43 @@ pub(super) async fn begin(
         };
         set(replies, begin.place, reply);
     }
-    let mut states = states(connection, &admitted).await?;
+    if let Some(limits) = limits {
+        admitted = within_limits(connection, limits, admitted, replies).await?;
+    }
+    let plans: Vec<_> = admitted.iter().map(|begin| &begin.submitted.plan).collect();
+    let states = action_states(connection, &plans).await?;
     write(connection, &admitted, now).await?;
-    for Begin { place, plan, .. } in admitted {
-        let mut state = |action: &str| states.remove(action).unwrap_or(LedgerState::New);
-        let states = plan.actions.iter().map(|planned| state(planned.action_id.as_str())).collect();
-        set(replies, place, BegunPlan::States(states));
+    for (Begin { place, .. }, states) in admitted.iter().zip(states) {
+        set(replies, *place, BegunPlan::States(states));
     }
     Ok(())
+}
+
+/// Counts the plans, and leaves out those that exceed a limit.
+async fn within_limits<'a>(
+    connection: &mut Connection,
+    limits: &SharedLimits,
+    plans: Vec<Begin<'a>>,
+    replies: &mut [Reply],
+) -> Result<Vec<Begin<'a>>> {
+    let (counted, mut within): (Vec<_>, Vec<_>) =
+        plans.into_iter().partition(|begin| begin.submitted.is_counted);
+    if counted.is_empty() {
+        return Ok(within);
+    }
+    let wanted = |begin: &Begin<'a>| Wanted {
+        lead: &begin.submitted.plan.lead_id,
+        account: begin.submitted.plan.account.as_deref(),
+        actions: u32::try_from(begin.submitted.plan.actions.len()).unwrap_or(u32::MAX),
+    };
+    let wanted: Vec<_> = counted.iter().map(wanted).collect();
+    for (begin, exceeded) in counted.into_iter().zip(limits.reserve_in(connection, &wanted).await?) {
+        match exceeded {
+            None => within.push(begin),
+            Some(exceeded) => set(replies, begin.place, BegunPlan::Exceeded(exceeded)),
+        }
+    }
+    Ok(within)
 }
 
 fn set(replies: &mut [Reply], place: usize, reply: BegunPlan) {
@@ -73,7 +133,7 @@ fn set(replies: &mut [Reply], place: usize, reply: BegunPlan) {
 /// Those of the plans' CRMs that an operator holds, each with the begin of the hold.
 async fn holds(connection: &mut Connection, plans: &[Begin<'_>]) -> Result<HashMap<String, Timestamp>> {
     let mut providers = Rows::new(["provider"]);
-    for provider in plans.iter().map(|begin| begin.provider).collect::<BTreeSet<_>>() {
+    for provider in plans.iter().map(|begin| begin.submitted.provider.as_str()).collect::<BTreeSet<_>>() {
         providers.push([provider.into()]);
     }
     let holds = "SELECT h.provider, h.since FROM given JOIN crm_hold h ON h.provider = given.provider";
@@ -81,48 +141,45 @@ async fn holds(connection: &mut Connection, plans: &[Begin<'_>]) -> Result<HashM
     rows.iter().map(|row| Ok((row.text("provider")?, row.time("since")?))).collect()
 }
 
-/// The states of the actions that the ledger holds already.
-async fn states(connection: &mut Connection, plans: &[Begin<'_>]) -> Result<HashMap<String, LedgerState>> {
-    let mut actions = Rows::new(["action_id"]);
-    for planned in plans.iter().flat_map(|begin| &begin.plan.actions) {
-        actions.push([planned.action_id.as_str().into()]);
-    }
-    let rows = actions
-        .fetch_all(
-            connection,
-            "SELECT a.action_id, a.state, a.record_id, a.created, a.left_out \
-             FROM given JOIN crm_action a ON a.action_id = given.action_id",
-        )
-        .await?;
-    rows.iter().map(|row| Ok((row.text("action_id")?, ledger_state_of(row)?))).collect()
-}
-
 async fn write(connection: &mut Connection, plans: &[Begin<'_>], now: i64) -> Result<()> {
-    let columns =
-        ["action_id", "lead_id", "delivery_id", "position", "provider", "kind", "parameters", "now"];
+    let columns = [
+        "action_id",
+        "lead_id",
+        "delivery_id",
+        "position",
+        "provider",
+        "kind",
+        "parameters",
+        "changes",
+        "now",
+    ];
     let mut rows = Rows::new(columns);
-    for Begin { provider, plan, .. } in plans {
+    for Begin { submitted, .. } in plans {
+        let plan = &submitted.plan;
         for planned in &plan.actions {
             rows.push([
                 planned.action_id.as_str().into(),
                 plan.lead_id.as_str().into(),
                 plan.delivery_id.as_str().into(),
                 i64::from(planned.position).into(),
-                (*provider).into(),
+                submitted.provider.as_str().into(),
                 planned.action.kind().into(),
                 to_json(&planned.action.fields()).into(),
+                submitted.changes_at(planned.position).as_ref().map(to_json).into(),
                 now.into(),
             ]);
         }
     }
     rows.execute(
         connection,
-        "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, state, \
-         attempts, created_at, updated_at) \
-         SELECT action_id, lead_id, delivery_id, position, provider, kind, parameters, 'pending', 1, now, now \
+        "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, changes, \
+         state, attempts, created_at, updated_at) \
+         SELECT action_id, lead_id, delivery_id, position, provider, kind, parameters, changes, 'pending', 1, now, now \
          FROM given WHERE true \
          ON CONFLICT (action_id) DO UPDATE SET delivery_id = excluded.delivery_id, \
          position = excluded.position, provider = excluded.provider, parameters = excluded.parameters, \
+         changes = CASE WHEN crm_action.state = 'pending' THEN crm_action.changes \
+                   ELSE COALESCE(excluded.changes, crm_action.changes) END, \
          state = 'pending', failure = NULL, attempts = crm_action.attempts + 1, updated_at = excluded.updated_at \
          WHERE crm_action.state <> 'done'",
     )

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use crm::{ActionId, Authority, BegunPlan, Outcome, Plan};
+use crm::{ActionId, BegunPlan, Outcome};
 use database::{Backend, Connection, GroupWrite, Rows};
 use lead::{DeliveryId, LeadId};
 use routing::{LeadFacts, Routing};
 use serde_json::Value;
 use sqlx::any::AnyRow;
 
+use super::plan::Submitted;
 use super::rows::ChangeRows;
 use super::{Acknowledge, Acknowledgement, Change, end, plan};
 use crate::analysis::analysis_id;
@@ -19,7 +20,7 @@ use crate::audit::AuditEntries;
 use crate::codec::Columns as _;
 use crate::delivery::state_of;
 use crate::state::EnrichmentRetry;
-use crate::{Assignment, CrmFacts, DeliveryState, Finish, Result, Store, Work, ledger};
+use crate::{Assignment, CrmFacts, DeliveryState, Finish, Result, SharedLimits, Store, Work, ledger};
 
 /// The writes of one lead at one point of its work.
 pub(super) struct Call {
@@ -39,7 +40,7 @@ pub(super) struct Call {
 pub(super) enum Then {
     Nothing,
     Assign { routed: Routed, routing: Arc<Routing>, facts: Box<LeadFacts> },
-    Begin { provider: String, plan: Box<Plan>, authority: Authority },
+    Begin(Box<Submitted>),
     Finish { finish: Box<Finish>, effects: Value, message: Option<Acknowledgement> },
 }
 
@@ -72,8 +73,8 @@ impl Call {
     }
 
     /// The writes before a plan of a delivery that nothing else is done on.
-    pub(super) fn of_plan(provider: &str, plan: &Plan, authority: Authority) -> Self {
-        let then = Then::Begin { provider: provider.to_owned(), plan: Box::new(plan.clone()), authority };
+    pub(super) fn of_plan(submitted: Submitted) -> Self {
+        let plan = &submitted.plan;
         Self {
             lead: plan.lead_id.clone(),
             delivery: plan.delivery_id.clone(),
@@ -82,7 +83,7 @@ impl Call {
             outcomes: Vec::new(),
             may_lack_enrichment: false,
             may_have_assignment: false,
-            then,
+            then: Then::Begin(Box::new(submitted)),
         }
     }
 }
@@ -91,6 +92,7 @@ impl Call {
 pub(super) struct Saves {
     pub(super) store: Store,
     pub(super) queue: Option<Arc<dyn Acknowledge>>,
+    pub(super) limits: Option<Arc<SharedLimits>>,
 }
 
 /// A delivery as it stands, under the lock of its lead.
@@ -129,9 +131,7 @@ impl GroupWrite for Saves {
             match &call.then {
                 Then::Nothing => {}
                 Then::Assign { routed, routing, facts } => assigns.push((place, routed, routing, facts)),
-                Then::Begin { provider, plan, authority } => {
-                    plans.push(plan::Begin { place, provider, plan, authority: *authority, present });
-                }
+                Then::Begin(submitted) => plans.push(plan::Begin { place, submitted, present }),
                 Then::Finish { finish, effects, message } => {
                     ends.push(end::End { place, call, finish, effects, message: message.as_ref() });
                 }
@@ -145,7 +145,7 @@ impl GroupWrite for Saves {
                 *reply = Reply::Assigned(Box::new(assignment));
             }
         }
-        plan::begin(connection, plans, now, &mut audit, &mut replies).await?;
+        plan::begin(connection, self.limits.as_deref(), plans, now, &mut audit, &mut replies).await?;
         end::finish(connection, self.queue.as_deref(), ends, now, &mut audit, &mut replies).await?;
         audit.append(connection).await?;
         Ok(replies)

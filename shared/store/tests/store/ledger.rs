@@ -206,7 +206,7 @@ async fn it_agrees_with_the_in_memory_ledger(fixture: Fixture) {
                 Step::Begin(round) => {
                     let plan = plan(&event, *round);
                     let stored = begin_plan(&store, "mock", &plan, NORMAL).await;
-                    assert_eq!(memory.begin("mock", &plan, NORMAL).await, Ok(stored), "{steps:?}");
+                    assert_eq!(memory.begin("mock", &plan, None, NORMAL).await, Ok(stored), "{steps:?}");
                 }
                 Step::Finish(position, outcome) => {
                     let id: ActionId = plan(&event, 1).actions[*position].action_id.clone();
