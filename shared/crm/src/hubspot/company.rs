@@ -53,7 +53,7 @@ impl HubSpotCrm {
         let company =
             |present, keyed| Some(Company { domain: domain.to_owned(), present, keyed, deleted: None });
         if thorough {
-            self.memory.expire_companies(domain);
+            self.memory.forget_companies(domain);
         }
         let companies = self.companies_of(domain, thorough).await?;
         if let Some(present) = companies.found.iter().find(|record| has_key(record, key, domain)) {
@@ -104,7 +104,7 @@ impl HubSpotCrm {
             }
         }
         let found = self.calls.search_domain(object, &names, domain, &properties).await?;
-        let is_missed = found.is_empty() && self.memory.has_seen_company(domain);
+        let is_missed = found.is_empty() && self.memory.has_seen_company(domain, now);
         let mut companies = Companies { found, deleted: None };
         if let (true, Some((mapping, _))) = (is_missed, &ready) {
             // A company that this process knew: the index may lag, or a person has deleted the company.

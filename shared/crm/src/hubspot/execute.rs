@@ -33,7 +33,7 @@ impl HubSpotCrm {
                 RefusalKind::Missing if round == 0 => {}
                 _ => break,
             }
-            self.memory.expire_contact(lead);
+            self.memory.forget_contact(lead);
         }
         outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from)).collect()
     }
