@@ -43,13 +43,35 @@ pub(super) struct Memory {
 pub(super) struct Companies {
     /// The most recently modified first.
     pub(super) found: Vec<PresentRecord>,
-    /// The id of the deleted company with the domain's key. The outer level is none if it is unknown.
-    pub(super) deleted: Option<Option<String>>,
+    pub(super) deletion: Deletion,
+}
+
+/// Whether people have deleted the company with a domain's key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Deletion {
+    #[default]
+    NotLookedUp,
+    No,
+    /// With the id of the deleted company.
+    Yes(String),
+}
+
+impl Deletion {
+    /// The id of the deleted company.
+    pub(super) fn record(self) -> Option<String> {
+        if let Self::Yes(id) = self { Some(id) } else { None }
+    }
+}
+
+impl From<Option<String>> for Deletion {
+    fn from(deleted: Option<String>) -> Self {
+        deleted.map_or(Self::No, Self::Yes)
+    }
 }
 
 impl Companies {
     fn has_deleted(&self) -> bool {
-        matches!(self.deleted, Some(Some(_)))
+        matches!(self.deletion, Deletion::Yes(_))
     }
 }
 
