@@ -24,8 +24,10 @@ pub(crate) struct Lanes<N, K, T, R> {
     /// The maximum number of operations in a call.
     size: usize,
     pacer: Arc<dyn Pacer>,
-    lanes: Mutex<HashMap<N, Batcher<K, Operation<T>, R>>>,
+    batchers: Mutex<Batchers<N, K, T, R>>,
 }
+
+type Batchers<N, K, T, R> = HashMap<N, Batcher<K, Operation<T>, R>>;
 
 /// Spreads the calls to a CRM over its limits.
 pub(crate) trait Pacer: Send + Sync {
@@ -47,7 +49,7 @@ where
     R: Send + 'static,
 {
     pub(crate) fn new(size: usize, pacer: Arc<dyn Pacer>) -> Self {
-        Self { size, pacer, lanes: Mutex::new(HashMap::new()) }
+        Self { size, pacer, batchers: Mutex::new(HashMap::new()) }
     }
 
     /// Makes an operation in its lane and waits for the result. `run` makes the calls of a lane: it returns
@@ -58,7 +60,7 @@ where
         N: Send + Sync + 'static,
     {
         let batcher = {
-            let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut batchers = self.batchers.lock().unwrap_or_else(PoisonError::into_inner);
             let new = || {
                 let name = lane.clone();
                 let run = move |batch: Vec<Operation<T>>| {
@@ -74,7 +76,7 @@ where
                 let turn = move || Arc::clone(&pacer).turn();
                 Batcher::gated(Bounds { calls: self.size, batches: CONCURRENCY }, turn, run)
             };
-            lanes.entry(lane.clone()).or_insert_with(new).clone()
+            batchers.entry(lane.clone()).or_insert_with(new).clone()
         };
         batcher.call(key, Operation { operation, span: trace::enclosing() }).await
     }

@@ -42,6 +42,7 @@ mod owner;
 pub mod parameters;
 mod plan;
 mod progress;
+mod recent;
 mod salesforce;
 mod schema;
 mod settings;

@@ -116,6 +116,21 @@ await associate('tasks', made.id, 'contacts', annId);
 const note = { hs_note_body: 'Judged', hs_timestamp: '1764072000000' };
 assert.equal((await notes.batchApi.upsert({ inputs: [row('n1', note)] })).results[0]._new, true);
 
+// Creations with associations; a value that is taken refuses only its own row.
+const toAnn = [{ to: { id: annId }, types: [{ associationCategory: 'HUBSPOT_DEFINED', associationTypeId: AssociationTypes.taskToContact }] }];
+const created = await tasks.batchApi.create({
+  inputs: [
+    { objectWriteTraceId: '0', properties: { ...task, our_id: 't2' }, associations: toAnn },
+    { objectWriteTraceId: '1', properties: { ...task, our_id: 't1' }, associations: toAnn },
+  ],
+});
+assert.deepEqual(created.results.map((result) => result.objectWriteTraceId), ['0']);
+assert.deepEqual(created.errors[0].context.objectWriteTraceId, ['1']);
+const ofTask = await associations.v4.batchApi.getPage('tasks', 'contacts', { inputs: [{ id: created.results[0].id }] });
+assert.equal(ofTask.results[0].to[0].toObjectId, annId);
+assert.deepEqual((await companies.basicApi.getPage(100, undefined, ['domain'], undefined, undefined, true)).results, []);
+assert.equal((await companies.basicApi.getPage(100, undefined, ['domain'])).results[0].properties.domain, 'example.com');
+
 // Deals, their stages, owners.
 const deal = { dealname: 'Example, 850 seats', dealstage: 'qualifiedtobuy', pipeline: 'default', amount: '100000' };
 await deals.batchApi.upsert({ inputs: [row('d1', deal)] });
@@ -133,6 +148,9 @@ const found = await contacts.searchApi.doSearch({
   properties: ['email'], limit: 10, sorts: [],
 });
 assert.equal(found.results[0].properties.email, 'old@example.com');
+const oneOf = [{ propertyName: 'email', operator: 'IN', values: ['nobody@example.com', 'old@example.com'] }];
+const listedBySearch = await contacts.searchApi.doSearch({ filterGroups: [{ filters: oneOf }], properties: ['email'], limit: 10, sorts: [] });
+assert.equal(listedBySearch.total, 1);
 
 // OAuth.
 const tokens = client.oauth.tokensApi;

@@ -55,6 +55,8 @@ assert.deepEqual(listed.map((record) => record.LastName), ['Bo']);
 // Errors.
 await assert.rejects(upsert({ RevenueFlow_Id__c: 'Key-2', LastName: 'Cy' }), { errorCode: 'REQUIRED_FIELD_MISSING' });
 await assert.rejects(conn.sobject('Lead').update({ Id: created.id, RevenueFlow_Id__c: 'key-1' }), { errorCode: 'DUPLICATE_VALUE' });
+await assert.rejects(conn.sobject('Lead').create({ RevenueFlow_Id__c: 'KEY-1', LastName: 'Di', Company: 'Example' }), { errorCode: 'DUPLICATE_VALUE' });
+assert.equal((await conn.sobject('Contact').create({ LastName: 'Di' })).success, true);
 await assert.rejects(conn.sobject('Lead').update({ Id: created.id, Email: 'nobody' }), { errorCode: 'INVALID_EMAIL_ADDRESS' });
 await assert.rejects(conn.sobject('Lead').update({ Id: created.id, FirstName: 'x'.repeat(41) }), { errorCode: 'STRING_TOO_LONG' });
 await assert.rejects(conn.query('SELECT Nmae FROM Lead'), { errorCode: 'INVALID_FIELD' });

@@ -177,6 +177,100 @@ async fn search_sees_a_write_only_after_the_index_lag() {
 }
 
 #[tokio::test]
+async fn a_created_row_with_a_taken_value_is_refused_alone() {
+    let (fake, hubspot, _clock) = hubspot().await;
+    hubspot.define(Kind::Contact, "key", true);
+    hubspot.add(Kind::Contact, &[("key", "taken"), ("email", "ann@example.com")]);
+    let company = hubspot.add(Kind::Company, &[("domain", "example.com")]);
+    let input = |trace: Option<usize>, properties: Value, to: u64| {
+        let types = json!([{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279}]);
+        let mut input = json!({"properties": properties, "associations": [{"to": {"id": to.to_string()}, "types": types}]});
+        if let Some(trace) = trace {
+            input["objectWriteTraceId"] = json!(trace.to_string());
+        }
+        input
+    };
+    let create = async |inputs: Value| {
+        call(&fake, "POST", "/crm/objects/2026-03/contacts/batch/create", json!({ "inputs": inputs })).await
+    };
+    let (taken, address, new) =
+        (json!({"key": "taken"}), json!({"email": "ann@example.com"}), json!({"key": "new"}));
+    // Without trace ids, one of them refuses the whole call.
+    let (status, _, answer) =
+        create(json!([input(None, new.clone(), company), input(None, address.clone(), company)])).await;
+    assert_eq!((status, hubspot.records(Kind::Contact).len()), (409, 1), "{answer}");
+    let (status, _, answer) = create(json!([
+        input(Some(0), taken, company),
+        input(Some(1), new, company),
+        input(Some(2), address, company),
+        input(Some(3), json!({"key": "lost"}), 1),
+    ]))
+    .await;
+    assert_eq!((status, &answer["numErrors"]), (207, &json!(3)), "{answer}");
+    assert_eq!(answer["results"][0]["objectWriteTraceId"], "1");
+    let created = hubspot.record(Kind::Contact, "key", "new").unwrap();
+    assert_eq!(hubspot.associated(Kind::Contact, created.id, Kind::Company)[&company], [1, 279]);
+    assert_eq!(hubspot.records(Kind::Contact).len(), 2, "a row with a missing company is not created");
+    let rows: Vec<Value> = (0..101).map(|row| input(Some(row), json!({}), company)).collect();
+    assert_eq!(create(json!(rows)).await.0, 400, "a batch has at most a hundred rows");
+}
+
+#[tokio::test]
+async fn a_search_is_limited_in_length_and_answers_page_by_page() {
+    let (fake, hubspot, _clock) = hubspot().await;
+    hubspot.set(|settings| settings.searches = 100);
+    for number in 0..5 {
+        hubspot.add(Kind::Company, &[("domain", "example.com"), ("name", &format!("{number}"))]);
+    }
+    hubspot.add(Kind::Company, &[("domain", "other.com"), ("hs_additional_domains", "x.com;Example.com")]);
+    let search = async |property: &str, values: Value, after: Option<&str>| {
+        let filter = json!({"propertyName": property, "operator": "IN", "values": values});
+        let body = json!({"filterGroups": [{"filters": [filter]}], "limit": 3, "after": after});
+        let (status, _, answer) = call(&fake, "POST", "/crm/objects/2026-03/companies/search", body).await;
+        (status, answer)
+    };
+    let (status, first) = search("domain", json!(["example.com"]), None).await;
+    assert_eq!((status, &first["total"], first["results"].as_array().unwrap().len()), (200, &json!(5), 3));
+    let after = first["paging"]["next"]["after"].as_str();
+    let (_, second) = search("domain", json!(["example.com"]), after).await;
+    assert_eq!((second["results"].as_array().unwrap().len(), &second["paging"]), (2, &Value::Null));
+    assert_eq!(
+        search("hs_additional_domains", json!(["example.com"]), None).await.1["total"],
+        1,
+        "one of a list"
+    );
+    assert_eq!(search("domain", json!(["Example.com"]), None).await.1["total"], 0, "not in lower case");
+    let many: Vec<String> = (0..200).map(|number| format!("company-{number}.example")).collect();
+    assert_eq!(search("domain", json!(many), None).await.0, 400);
+}
+
+#[tokio::test]
+async fn deleted_records_are_listed_and_merged_ones_are_not() {
+    let (fake, hubspot, _clock) = hubspot().await;
+    let ids = ["a", "b", "c", "d"].map(|name| hubspot.add(Kind::Company, &[("name", name)]));
+    hubspot.delete(Kind::Company, ids[0]);
+    hubspot.delete(Kind::Company, ids[1]);
+    assert!(hubspot.merge(Kind::Company, ids[3], ids[2]));
+    let list = async |query: &str| {
+        let path = format!("/crm/objects/2026-03/companies?properties=name&{query}");
+        call(&fake, "GET", &path, Value::Null).await.2
+    };
+    let names = |page: &Value| -> Vec<String> {
+        let rows = page["results"].as_array().unwrap().iter();
+        rows.map(|row| row["properties"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = list("archived=true&limit=1").await;
+    let second =
+        list(&format!("archived=true&limit=1&after={}", first["paging"]["next"]["after"].as_str().unwrap()))
+            .await;
+    assert_eq!(
+        (names(&first), names(&second), &second["paging"]),
+        (vec!["a".into()], vec!["b".into()], &Value::Null)
+    );
+    assert_eq!(names(&list("limit=100").await), ["d"]);
+}
+
+#[tokio::test]
 async fn an_issued_token_expires() {
     let (fake, _hubspot, clock) = hubspot().await;
     let form = [

@@ -24,14 +24,19 @@ const MAX_ROWS: usize = 100;
 /// The property with a contact's primary address.
 pub(super) const EMAIL: &str = "email";
 
+/// The ids of two associated records.
+type Pair = (String, String);
+/// The result of reading associations.
+type Pairs = Result<Vec<Pair>, Failure>;
+
 /// The shared calls of an account.
 pub(super) struct Calls {
     api: Arc<Api>,
     reads: Lanes<ReadLane, u64, Read, Result<Vec<PresentRecord>, Failure>>,
     searches: Lanes<SearchLane, u64, CompanySearch, Result<Vec<PresentRecord>, Failure>>,
-    associated: Lanes<Between, u64, Vec<String>, Result<Vec<(String, String)>, Failure>>,
+    associated: Lanes<Between, u64, Vec<String>, Pairs>,
     writes: Lanes<WriteLane, String, Row, Result<Written, Refusal>>,
-    associations: Lanes<Between, (String, String), (String, String), Result<(), Refusal>>,
+    associations: Lanes<Between, Pair, Pair, Result<(), Refusal>>,
     /// Reads have keys of their own: two reads of one record share a call.
     last_read: AtomicU64,
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::HubSpotCrm;
 use super::calls::holds;
 use super::facts::{COMPANY_FACTS, DEALS_COUNT};
-use super::memory::{Companies, Memory};
+use super::memory::{Companies, Deletion, Memory};
 use super::schema::readable;
 use crate::{Object, ObjectMapping, PresentRecord};
 
@@ -39,7 +39,12 @@ pub(super) struct Company {
 /// The deleted companies with a key, as last listed: their ids by key. None for too many, or if the account
 /// refuses the list.
 #[derive(Default)]
-pub(super) struct DeletedCompanies(tokio::sync::Mutex<Option<(Timestamp, Option<HashMap<String, String>>)>>);
+pub(super) struct DeletedCompanies(tokio::sync::Mutex<Option<Listed>>);
+
+struct Listed {
+    at: Timestamp,
+    ids: Option<HashMap<String, String>>,
+}
 
 impl HubSpotCrm {
     /// Finds the company of a domain by key or, if a user or `HubSpot` created it, by its domains.
@@ -53,7 +58,7 @@ impl HubSpotCrm {
         let company =
             |present, keyed| Some(Company { domain: domain.to_owned(), present, keyed, deleted: None });
         if thorough {
-            self.memory.expire_companies(domain);
+            self.memory.forget_companies(domain);
         }
         let companies = self.companies_of(domain, thorough).await?;
         if let Some(present) = companies.found.iter().find(|record| has_key(record, key, domain)) {
@@ -69,15 +74,13 @@ impl HubSpotCrm {
         if let Some(record) = oldest(claimed.into_iter().filter(has_secondary_domain).collect()) {
             return Ok(company(Some(record.clone()), true));
         }
-        let deleted = match companies.deleted.clone() {
-            Some(deleted) => deleted,
-            None => {
-                let deleted = self.deleted_company(mapping, domain, thorough).await?;
-                let companies = Companies { deleted: Some(deleted.clone()), ..companies };
-                self.memory.note_companies(domain, companies, self.clock.now());
-                deleted
-            }
-        };
+        let mut deletion = companies.deletion.clone();
+        if deletion == Deletion::NotLookedUp {
+            deletion = self.deleted_company(mapping, domain, thorough).await?;
+            let companies = Companies { deletion: deletion.clone(), ..companies };
+            self.memory.note_companies(domain, companies, self.clock.now());
+        }
+        let deleted = deletion.record();
         Ok(Some(Company { domain: domain.to_owned(), present: None, keyed: true, deleted }))
     }
 
@@ -98,54 +101,47 @@ impl HubSpotCrm {
                 && let Some(record) =
                     self.calls.read_by(object, mapping.external_id(), domain, &properties).await?
             {
-                let companies = Companies { found: vec![record], deleted: None };
+                let companies = Companies { found: vec![record], deletion: Deletion::NotLookedUp };
                 self.memory.note_companies(domain, companies.clone(), now);
                 return Ok(companies);
             }
         }
         let found = self.calls.search_domain(object, &names, domain, &properties).await?;
-        let is_missed = found.is_empty() && self.memory.has_seen_company(domain);
-        let mut companies = Companies { found, deleted: None };
+        let is_missed = found.is_empty() && self.memory.has_seen_company(domain, now);
+        let mut companies = Companies { found, deletion: Deletion::NotLookedUp };
         if let (true, Some((mapping, _))) = (is_missed, &ready) {
             // A company that this process knew: the index may lag, or a person has deleted the company.
             let key = mapping.external_id();
             match self.calls.read_by(object, key, domain, &properties).await? {
                 Some(record) => companies.found.push(record),
-                None => companies.deleted = Some(self.calls.read_deleted(object, key, domain).await?),
+                None => {
+                    companies.deletion = self.calls.read_deleted(object, key, domain).await?.into();
+                }
             }
         }
         self.memory.note_companies(domain, companies.clone(), now);
         Ok(companies)
     }
 
-    /// The id of the deleted company with a domain's key: looked up with `thorough`, and otherwise from the
-    /// cached list.
+    /// Whether the company with a domain's key was deleted: looked up with `thorough`, and otherwise from the
+    /// list that is read every [`DELETED_TTL`].
     async fn deleted_company(
         &self,
         mapping: &ObjectMapping,
         domain: &str,
         thorough: bool,
-    ) -> Result<Option<String>, Failure> {
-        if !thorough && let Some(listed) = self.listed_as_deleted(mapping, domain).await? {
-            return Ok(listed);
+    ) -> Result<Deletion, Failure> {
+        if !thorough {
+            let now = self.clock.now();
+            let mut cached = self.deleted_companies.0.lock().await;
+            if cached.as_ref().is_none_or(|listed| now.duration_since(listed.at) >= DELETED_TTL) {
+                *cached = Some(Listed { at: now, ids: self.list_deleted(mapping).await? });
+            }
+            if let Some(ids) = cached.as_ref().and_then(|listed| listed.ids.as_ref()) {
+                return Ok(ids.get(&domain.to_lowercase()).cloned().into());
+            }
         }
-        self.calls.read_deleted(mapping.object(), mapping.external_id(), domain).await
-    }
-
-    /// The id of the deleted company with a domain's key, from the list that is read every [`DELETED_TTL`].
-    /// The outer level is none without a list.
-    async fn listed_as_deleted(
-        &self,
-        mapping: &ObjectMapping,
-        domain: &str,
-    ) -> Result<Option<Option<String>>, Failure> {
-        let now = self.clock.now();
-        let mut cached = self.deleted_companies.0.lock().await;
-        if cached.as_ref().is_none_or(|(at, _)| now.duration_since(*at) >= DELETED_TTL) {
-            *cached = Some((now, self.list_deleted(mapping).await?));
-        }
-        let listed = cached.as_ref().and_then(|(_, listed)| listed.as_ref());
-        Ok(listed.map(|listed| listed.get(&domain.to_lowercase()).cloned()))
+        Ok(self.calls.read_deleted(mapping.object(), mapping.external_id(), domain).await?.into())
     }
 
     async fn list_deleted(
@@ -197,7 +193,7 @@ impl Memory {
             Value::String(text) => (name, Value::String(text)),
             other => (name, Value::String(other.to_string())),
         }));
-        let companies = Companies { found: vec![record], deleted: None };
+        let companies = Companies { found: vec![record], deletion: Deletion::NotLookedUp };
         self.note_companies(&company.domain, companies, now);
     }
 }

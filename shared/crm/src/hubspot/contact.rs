@@ -64,7 +64,7 @@ impl HubSpotCrm {
 
     /// Whether the lead is looked up in every way: a lead that may have been written before.
     pub(super) fn is_looked_up(&self, lead: &LeadId, hints: Hints<'_>) -> bool {
-        hints.thorough || hints.written.is_some() || self.memory.is_written(lead)
+        hints.thorough || hints.written.is_some() || self.memory.is_written(lead, self.clock.now())
     }
 
     /// The contact by key, by anchor, as written before, and by address, and whether it is linked to the

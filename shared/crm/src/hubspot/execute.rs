@@ -33,7 +33,7 @@ impl HubSpotCrm {
                 RefusalKind::Missing if round == 0 => {}
                 _ => break,
             }
-            self.memory.expire_contact(lead);
+            self.memory.forget_contact(lead);
         }
         outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from)).collect()
     }
@@ -46,15 +46,14 @@ impl HubSpotCrm {
         earlier: &mut EarlierRounds,
     ) -> Outcomes {
         let prepared = self.memory.take_prepared(lead, actions, self.clock.now());
-        let resolution = match prepared.filter(|_| !thorough) {
-            Some(resolution) => resolution,
-            None => {
-                let conflicting_id = earlier.conflicting_id.as_deref();
-                let hints = Hints { conflicting_id, thorough, ..Hints::default() };
-                match self.resolve(lead, actions, hints).await {
-                    Ok(resolution) => resolution,
-                    Err(failure) => return vec![Err(failure.into())],
-                }
+        let resolution = if let Some(resolution) = prepared.filter(|_| !thorough) {
+            resolution
+        } else {
+            let conflicting_id = earlier.conflicting_id.as_deref();
+            let hints = Hints { conflicting_id, thorough, ..Hints::default() };
+            match self.resolve(lead, actions, hints).await {
+                Ok(resolution) => resolution,
+                Err(failure) => return vec![Err(failure.into())],
             }
         };
         // The first action whose record is missing ends the plan.

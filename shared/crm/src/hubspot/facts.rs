@@ -32,7 +32,9 @@ const LABELS_TTL: SignedDuration = SignedDuration::from_mins(10);
 
 /// The labels of deal stages by id, and the time of their last read.
 #[derive(Default)]
-pub(super) struct StageLabels(tokio::sync::Mutex<Option<(Timestamp, Vec<(String, String)>)>>);
+pub(super) struct StageLabels(tokio::sync::Mutex<Option<(Timestamp, Labels)>>);
+
+type Labels = Vec<(String, String)>;
 
 impl HubSpotCrm {
     /// Reads contact, company and open deals. Two calls for an unknown person; three more if there are deals.
@@ -124,7 +126,7 @@ impl HubSpotCrm {
         Ok(known.collect())
     }
 
-    async fn stage_labels(&self) -> Result<Vec<(String, String)>, Failure> {
+    async fn stage_labels(&self) -> Result<Labels, Failure> {
         let now = self.clock.now();
         let mut cached = self.stage_labels.0.lock().await;
         if let Some((_, labels)) = cached.as_ref().filter(|(at, _)| now.duration_since(*at) < LABELS_TTL) {
@@ -137,7 +139,7 @@ impl HubSpotCrm {
         let named = stages.filter_map(|stage: &Value| {
             Some((stage["id"].as_str()?.to_owned(), stage["label"].as_str()?.to_owned()))
         });
-        let labels: Vec<_> = named.collect();
+        let labels: Labels = named.collect();
         *cached = Some((now, labels.clone()));
         Ok(labels)
     }

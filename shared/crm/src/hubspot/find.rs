@@ -14,7 +14,7 @@ impl HubSpotCrm {
         lead: &LeadId,
         planned: &PlannedAction,
     ) -> Result<Option<Effect>, Failure> {
-        self.memory.note_written(lead, None, self.clock.now());
+        self.memory.note_written(lead, self.clock.now());
         let hints = Hints { thorough: true, ..Hints::default() };
         let resolution = self.resolve(lead, std::slice::from_ref(planned), hints).await?;
         let Some(contact) = resolution.contact.as_ref().filter(|contact| contact.linked) else {

@@ -25,7 +25,7 @@ impl HubSpotCrm {
         let Some((mapping, schema)) = self.ready(Object::Lead).await? else { return Ok(None) };
         let (object, key) = (mapping.object(), mapping.external_id());
         let properties = self.contact_properties(&schema);
-        self.memory.note_written(lead, None, self.clock.now());
+        self.memory.note_written(lead, self.clock.now());
         let Some(mut present) = self.calls.read_by_id(object, record_id, &properties).await? else {
             let found = self.linked_contact(lead, object, key, &properties).await?;
             return if found.is_some() { Ok(None) } else { Err(deleted(record_id)) };
@@ -41,7 +41,7 @@ impl HubSpotCrm {
                 self.calls.write(object, By::Id, Row::new(&to, fields)).await?;
             }
         }
-        self.memory.note_written(lead, Some(present), self.clock.now());
+        self.memory.note_followed(lead, present, self.clock.now());
         Ok((to != record_id).then(|| Followed { from: record_id.to_owned(), to }))
     }
 }

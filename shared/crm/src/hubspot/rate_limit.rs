@@ -18,7 +18,7 @@ const SHARE: u64 = 90;
 /// The limit until a reply reports one: that of the smallest edition.
 const DEFAULT_WINDOW: (u64, u64) = (10_000, 100);
 /// The longest wait of a call for its turn. A call that would wait longer is deferred, with its leads.
-const MAX_TURN_WAIT: Duration = Duration::from_secs(5);
+const MAX_TURN_WAIT: Duration = Duration::from_secs(8);
 /// The longest wait for the daily quota: a probe is cheap, and the known UTC offset of the account may be
 /// wrong.
 const MAX_DAILY_WAIT: Duration = Duration::from_hours(1);
@@ -93,8 +93,8 @@ impl State {
         (window.millis, window.max, if age < window.millis { window.others } else { 0 })
     }
 
-    /// Reserves the next turn for a call. Calls leave at once while half of the share is unused; the others
-    /// are spread over the window.
+    /// Reserves the next turn for a call. A fifth of the share leaves at once, and the other calls are spread
+    /// evenly. The more leave at once, the longer the last ones wait until these have left the window.
     fn next_turn(&mut self, now: Timestamp) -> Result<Duration, Failure> {
         let (millis, max, others) = self.limit(now);
         let ago = |millis| SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
@@ -104,8 +104,8 @@ impl State {
         let share = (max * SHARE / 100).saturating_sub(others).max(1);
         let own = u64::try_from(self.calls.len()).unwrap_or(u64::MAX);
         let mut turn = now;
-        if own >= share.div_ceil(2) {
-            let spacing = ago(2 * millis / share);
+        if own >= share.div_ceil(5) {
+            let spacing = ago(millis / share);
             let last = self.calls.back().copied().unwrap_or(now);
             turn = turn.max(last.saturating_add(spacing).unwrap_or(Timestamp::MAX));
         }
@@ -266,7 +266,7 @@ mod tests {
     fn calls_leave_at_once_and_are_spread_before_the_limit() {
         let mut state = State { window: Some(window(100, 0)), ..State::default() };
         let turns = turns(&mut state, 1_000);
-        assert_eq!(turns[..46], [[0; 45].as_slice(), &[222]].concat()[..]);
+        assert_eq!(turns[..19], [[0; 18].as_slice(), &[111]].concat()[..]);
         let busiest =
             turns.iter().map(|from| turns.iter().filter(|at| (*from..from + 10_000).contains(at)).count());
         assert_eq!(busiest.max(), Some(90), "a tenth is left to other applications");
@@ -276,13 +276,13 @@ mod tests {
     #[test]
     fn calls_of_other_applications_leave_less() {
         let mut state = State { window: Some(window(100, 70)), ..State::default() };
-        assert_eq!(turns(&mut state, 11)[10], 1_000);
+        assert_eq!(turns(&mut state, 11)[10], 3_500);
         let mut state = State { window: Some(window(1, 1)), ..State::default() };
         assert_eq!(state.next_turn(Timestamp::UNIX_EPOCH).unwrap(), Duration::ZERO);
         let deferred = state.next_turn(Timestamp::UNIX_EPOCH).unwrap_err();
         assert_eq!(
             (deferred.code.as_ref(), deferred.retry_after()),
-            ("crm_rate_limited", Some(Duration::from_secs(20)))
+            ("crm_rate_limited", Some(Duration::from_secs(10)))
         );
     }
 

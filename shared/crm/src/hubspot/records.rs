@@ -257,7 +257,7 @@ impl Api {
 }
 
 /// The maximum number of records that a search returns.
-const MAX_FOUND: usize = 1_000;
+pub(super) const MAX_FOUND: usize = 1_000;
 
 /// A search for records by values of properties.
 pub(super) struct Search<'a> {

@@ -48,7 +48,7 @@ impl HubSpotCrm {
                 (Err(outcome), _) => results.push(outcome),
             }
         }
-        self.memory.expire_all_companies();
+        self.memory.forget_all_companies();
         for ((object, id), fields) in fields {
             if fields.get(STAGE).is_some_and(|stage| !stage.is_null()) {
                 let cleared = Map::from_iter([(STAGE.to_owned(), Value::Null)]);

@@ -31,11 +31,11 @@ impl SchemaCache {
     /// The properties of an object; none for an object that the account does not have.
     pub(super) async fn get(&self, api: &Api, object: &str) -> Result<Option<Arc<ObjectSchema>>, Failure> {
         api.refresh_utc_offset().await;
-        if let Some(schema) = self.cached(api, object) {
+        if let Some((_, schema)) = self.cached(api, object) {
             return Ok(schema);
         }
         let _reading = self.reading.lock().await;
-        if let Some(schema) = self.cached(api, object) {
+        if let Some((_, schema)) = self.cached(api, object) {
             return Ok(schema);
         }
         let now = api.now();
@@ -46,10 +46,10 @@ impl SchemaCache {
         Ok(schema)
     }
 
-    /// The cached properties of an object. The outer level is none if they have to be read.
-    fn cached(&self, api: &Api, object: &str) -> Option<Option<Arc<ObjectSchema>>> {
-        let (read_at, schema) = self.lock().get(object).cloned()?;
-        (api.now().duration_since(read_at) < TTL).then_some(schema)
+    /// The cached properties of an object; none if they have to be read.
+    fn cached(&self, api: &Api, object: &str) -> Option<Cached> {
+        let cached = self.lock().get(object).cloned()?;
+        (api.now().duration_since(cached.0) < TTL).then_some(cached)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Cached>> {

@@ -92,7 +92,7 @@ impl HubSpotCrm {
                 let now = self.clock.now();
                 self.memory.note_company_written(company, key, &written.record_id, fields, now);
             }
-            _ => self.memory.expire_companies(&company.domain),
+            _ => self.memory.forget_companies(&company.domain),
         }
         Some(written)
     }
@@ -131,7 +131,7 @@ impl HubSpotCrm {
         if fields.is_empty() {
             return Some(Ok(Written::unchanged(id)));
         }
-        self.memory.expire_contact(lead);
+        self.memory.forget_contact(lead);
         Some(self.write_one(mapping.object(), By::Id, Row::new(id, fields)).await)
     }
 

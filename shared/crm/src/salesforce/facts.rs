@@ -46,7 +46,10 @@ impl Facts {
             let queries = Arc::clone(&queries);
             async move { queries.people(&people).await }.boxed()
         };
-        self.people.call((), self.next_key(), person, run).await.unwrap_or_else(|lost| Err(interrupted(lost)))
+        self.people
+            .call((), self.next_key(), person, run)
+            .await
+            .unwrap_or_else(|lost| Err(interrupted(&lost)))
     }
 
     async fn deals(&self, related: Related) -> Result<Deals, Failure> {
@@ -55,7 +58,10 @@ impl Facts {
             let queries = Arc::clone(&queries);
             async move { queries.deals(&related).await }.boxed()
         };
-        self.deals.call((), self.next_key(), related, run).await.unwrap_or_else(|lost| Err(interrupted(lost)))
+        self.deals
+            .call((), self.next_key(), related, run)
+            .await
+            .unwrap_or_else(|lost| Err(interrupted(&lost)))
     }
 
     fn next_key(&self) -> u64 {

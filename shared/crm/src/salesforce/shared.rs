@@ -46,7 +46,7 @@ impl SharedCalls {
     /// Sends one call that only reads.
     pub(super) async fn get(&self, path: String) -> Result<Response, Failure> {
         let mut responses = self.read(vec![Call::get(path)]).await?;
-        responses.pop().ok_or_else(|| interrupted("no response"))
+        responses.pop().ok_or_else(|| interrupted(&"no response"))
     }
 
     /// Sends calls that write, at most [`Api::MAX_PARTS`]. Returns one response per call, in order.
@@ -64,12 +64,12 @@ impl SharedCalls {
             async move { send_all(&api, bundles).await }.boxed()
         };
         let key = self.last.fetch_add(1, Ordering::Relaxed);
-        self.bundles.call(kind, key, calls, run).await.unwrap_or_else(|lost| Err(interrupted(lost)))
+        self.bundles.call(kind, key, calls, run).await.unwrap_or_else(|lost| Err(interrupted(&lost)))
     }
 }
 
 /// The failure of calls that ended without a response: their outcome is unknown.
-pub(super) fn interrupted(lost: impl ToString) -> Failure {
+pub(super) fn interrupted(lost: &impl ToString) -> Failure {
     Failure::transient("crm_incomplete_answer", lost.to_string()).on(DEPENDENCY)
 }
 

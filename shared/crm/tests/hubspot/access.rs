@@ -88,8 +88,8 @@ async fn missing_scope_is_named() {
 async fn burst_limit_defers_leads_until_its_window_ends() {
     let fixture = AccountFixture::prepared().await;
     fixture.clock.advance(Duration::from_secs(10));
-    // So few calls that each window has room for two at most.
-    fixture.hubspot.set(|settings| settings.burst = 4);
+    // Each window has room for one call.
+    fixture.hubspot.set(|settings| settings.burst = 1);
     let crm = fixture.executor();
     let plan = suite_plan("ann", "CTO", 87);
     let mut waits = 0;

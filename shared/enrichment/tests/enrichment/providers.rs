@@ -123,7 +123,7 @@ async fn refusal_of_a_shared_call_is_of_each_lookup_in_it() {
     let lookups =
         join_all(["a.example", "b.example", "c.example"].map(|domain| fixture.provider.company(domain)))
             .await;
-    let failed = |found: &Result<_, lead::Failure>| found.as_ref().err().map(|failure| failure.class());
+    let failed = |found: &Result<_, lead::Failure>| found.as_ref().err().map(lead::Failure::class);
     assert_eq!(
         lookups.iter().map(failed).collect::<Vec<_>>(),
         [None, Some(FailureClass::Transient), Some(FailureClass::Transient)]

@@ -8,7 +8,7 @@ use crate::hubspot::adoption::MERGED;
 use crate::hubspot::api::Api;
 use crate::hubspot::contact::MORE_ADDRESSES;
 use crate::hubspot::errors::Refusal;
-use crate::hubspot::records::Search;
+use crate::hubspot::records::{MAX_FOUND, Search};
 
 /// Reads the records of all reads. Returns the records of each.
 pub(super) async fn read_all(
@@ -111,7 +111,7 @@ pub(super) async fn search_all(
     while !left.is_empty() {
         let search = Search { values: left, names: &names, properties: &properties };
         let (values, rest) = left.split_at(search.capacity());
-        match api.search(&lane.object, &Search { values, ..search }).await {
+        match search_companies(api, lane, &Search { values, ..search }).await {
             Ok(records) => found.extend(records),
             Err(failure) => return searches.iter().map(|_| Err(failure.clone())).collect(),
         }
@@ -122,6 +122,25 @@ pub(super) async fn search_all(
         Ok(found.iter().filter(is_match).cloned().collect())
     };
     searches.iter().map(of).collect()
+}
+
+/// Searches companies. If more are found than one search returns, each domain is searched for itself.
+async fn search_companies(
+    api: &Api,
+    lane: &SearchLane,
+    search: &Search<'_>,
+) -> Result<Vec<PresentRecord>, Failure> {
+    let found = api.search(&lane.object, search).await?;
+    if found.len() < MAX_FOUND || search.values.len() == 1 {
+        return Ok(found);
+    }
+    let mut found = Vec::new();
+    for value in search.values {
+        found.extend(
+            api.search(&lane.object, &Search { values: std::slice::from_ref(value), ..*search }).await?,
+        );
+    }
+    Ok(found)
 }
 
 /// Reads the associations of all records. Returns the pairs of each read.

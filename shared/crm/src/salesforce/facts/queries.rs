@@ -18,6 +18,9 @@ const ACCOUNT_SEARCH_PAUSE: Duration = Duration::from_mins(10);
 /// The maximum length of the search for accounts, percent-encoded. A path may have 16,384 bytes.
 const MAX_SEARCH: usize = 14_000;
 
+/// The maximum number of records that a query returns at once.
+const PAGE: usize = 2_000;
+
 /// The end of the pause of account searches by website, if there is one.
 #[derive(Default)]
 struct AccountSearch(Mutex<Option<Instant>>);
@@ -86,13 +89,11 @@ impl Queries {
         while !left.is_empty() {
             let (chunk, rest) = left.split_at(fitting(left));
             match self.chunk(chunk).await {
-                Ok(found) => results.extend(found.into_iter().map(Ok)),
+                Ok(Some(found)) => results.extend(found.into_iter().map(Ok)),
+                Ok(None) => results.extend(self.one_by_one(chunk).await),
                 // One lead's values may be the reason.
                 Err(failure) if failure.class() == FailureClass::Permanent && chunk.len() > 1 => {
-                    for person in chunk {
-                        let found = self.chunk(std::slice::from_ref(person)).await;
-                        results.push(found.map(|mut found| found.pop().unwrap_or_default()));
-                    }
+                    results.extend(self.one_by_one(chunk).await);
                 }
                 Err(failure) => results.extend(chunk.iter().map(|_| Err(failure.clone()))),
             }
@@ -101,8 +102,19 @@ impl Queries {
         results
     }
 
-    async fn chunk(&self, people: &[Person]) -> Result<Vec<Found>, Failure> {
-        let Some(first) = people.first() else { return Ok(Vec::new()) };
+    async fn one_by_one(&self, people: &[Person]) -> Vec<Result<Found, Failure>> {
+        let mut results = Vec::with_capacity(people.len());
+        for person in people {
+            let found = self.chunk(std::slice::from_ref(person)).await;
+            results.push(found.map(|found| found.and_then(|mut found| found.pop()).unwrap_or_default()));
+        }
+        results
+    }
+
+    /// The records of people and their companies in one call. None if several people have more records than a
+    /// query returns at once: the newest of each may not be among them.
+    async fn chunk(&self, people: &[Person]) -> Result<Option<Vec<Found>>, Failure> {
+        let Some(first) = people.first() else { return Ok(None) };
         let key = first.key.as_str();
         let keys = list(people.iter().map(|person| person.about.lead_id.as_str()));
         let emails = list(people.iter().map(|person| person.about.email.expose()));
@@ -121,6 +133,9 @@ impl Queries {
             format!("SELECT Id, Website, OwnerId, Type FROM Account WHERE Website IN ({sites}) {newest}")
         });
         let (found, account_unread) = self.query_with_account(queries, account).await?;
+        if people.len() > 1 && found.iter().any(|records| records.len() >= PAGE) {
+            return Ok(None);
+        }
         let [own, leads, contacts, accounts] = std::array::from_fn(|index| found.get(index).cloned());
         let first_of = |records: &Option<Vec<Value>>, is_of: &dyn Fn(&Value) -> bool| {
             records.iter().flatten().find(|record| is_of(record)).cloned()
@@ -142,7 +157,7 @@ impl Queries {
                 account_unread: account_unread && person.domain().is_some(),
             }
         };
-        Ok(people.iter().map(of).collect())
+        Ok(Some(people.iter().map(of).collect()))
     }
 
     /// The open opportunities of each lead's records.
