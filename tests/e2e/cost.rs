@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::Row as _;
-use testkit::{Server, eventually_within};
+use testkit::{Server, eventually, eventually_within};
 
 use crate::support::{Fixture, accepted, lead};
 
@@ -19,12 +19,20 @@ struct Written {
     wal_bytes: i64,
 }
 
-/// The present end of the server's write-ahead log.
+/// The present end of the server's write-ahead log, once the log is written up to there.
 fn log_end(fixture: &Fixture) -> String {
-    fixture.query(|database| async move {
+    let end: String = fixture.query(|database| async move {
         let end = "SELECT CAST(pg_current_wal_insert_lsn() AS TEXT)";
         sqlx::query_scalar(end).fetch_one(database.pool()).await.unwrap()
-    })
+    });
+    eventually("the log is written", || {
+        let end = end.clone();
+        fixture.query(|database| async move {
+            let is_written = sqlx::query_scalar("SELECT CAST($1 AS pg_lsn) <= pg_current_wal_flush_lsn()");
+            is_written.bind(end).fetch_one(database.pool()).await.unwrap()
+        })
+    });
+    end
 }
 
 /// What was written to this test's database since `start`. Other tests use the same server.
