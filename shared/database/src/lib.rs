@@ -12,6 +12,7 @@ mod error;
 #[cfg(feature = "sqlite")]
 mod file;
 mod lead_rows;
+mod migrations;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
