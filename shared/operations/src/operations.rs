@@ -148,7 +148,7 @@ impl Operations {
     /// A page of leads, newest first, without evidence and reasons; [`lead`](Self::lead) includes them.
     ///
     /// A page may hold fewer leads than the limit, even none, although more follow: with several conditions a
-    /// read ends after 10,000 leads that meet the first of them.
+    /// read ends after 2,000 leads that meet the first of them.
     pub async fn leads(
         &self,
         filter: &LeadFilter,

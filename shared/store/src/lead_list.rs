@@ -14,10 +14,10 @@ use crate::leads::read_lead;
 use crate::{Cursor, LeadRecord, Result, Store};
 
 /// The most leads that a list with several conditions reads for one page.
-const MAX_SCANNED: u32 = 10_000;
+const MAX_SCANNED: u32 = 2_000;
 
 /// The highest count of leads in one status.
-const MAX_COUNTED: u32 = 100_000;
+const MAX_COUNTED: u32 = 50_000;
 
 /// A filter for lists of leads. All given conditions must hold.
 #[derive(Clone, Debug, Default)]
@@ -156,7 +156,7 @@ impl Store {
     /// The newest `limit` leads that match the filter and precede the cursor, newest first. Includes the
     /// synthetic lead only if the filter names its campaign.
     ///
-    /// With several conditions it reads at most 10,000 leads that meet the first of them, and may therefore
+    /// With several conditions it reads at most 2,000 leads that meet the first of them, and may therefore
     /// miss older ones: [`scanned_to`](Self::scanned_to) gives the position to continue from.
     pub async fn leads(
         &self,
@@ -175,7 +175,7 @@ impl Store {
         row.map(|row| Ok(Cursor::at(row.time("created_at")?, row.text("lead_id")?))).transpose()
     }
 
-    /// How many leads are in each status, counted up to 100,000 in each, without the synthetic lead. Leaves
+    /// How many leads are in each status, counted up to 50,000 in each, without the synthetic lead. Leaves
     /// out statuses without leads.
     pub async fn count_leads(&self) -> Result<Vec<(LeadStatus, i64)>> {
         // In the order of the index, so that the planner reads it even where most leads have this status.
