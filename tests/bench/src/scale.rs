@@ -17,7 +17,7 @@ use crate::note;
 use crate::servers::Servers;
 use crate::system::{Instance, Running, System};
 
-/// The pages of a list with a million leads. `{lead}` and `{cursor}` are those of a lead in the middle.
+/// The pages that are read. `{lead}` is the sample, `{cursor}` the position of a copy.
 const PAGES: [&str; 27] = [
     "/leads",
     "/leads?cursor={cursor}",
@@ -87,10 +87,13 @@ async fn column(system: System, servers: &Servers, rows: u64) -> anyhow::Result<
 
     let processes = instance.start(Running::IntakeAndWork).await?;
     let mut connection = Connection::open(processes.address()?).await?;
-    let (_, newest) = connection.get("/leads?campaign_id=campaign7&limit=1").await?;
-    let newest: Value = serde_json::from_str(&newest)?;
-    let lead = newest["items"][0]["lead_id"].as_str().context("the copies are in the list")?;
-    let cursor = newest["next_cursor"].as_str().context("the list has another page")?;
+    let (_, copies) = connection.get("/leads?campaign_id=campaign7&limit=1").await?;
+    let page: Value = serde_json::from_str(&copies)?;
+    let cursor = page["next_cursor"].as_str().with_context(|| format!("copies in the list: {copies}"))?;
+    // The sample: the judgement of a copy is left out.
+    let (_, sample) = connection.get("/leads?campaign_id=launch_0").await?;
+    let page: Value = serde_json::from_str(&sample)?;
+    let lead = page["items"][0]["lead_id"].as_str().with_context(|| format!("a sample: {sample}"))?;
     let mut figures = Vec::new();
     for page in PAGES {
         let path =

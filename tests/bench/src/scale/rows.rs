@@ -14,8 +14,8 @@ const CHANGES: [(&str, &str); 31] = [
     ("action_id", "sample.action_id || ids.id"),
     ("external_id", "sample.external_id || ids.id"),
     ("record_id", "sample.record_id || '-' || ids.n"),
-    ("email", "'person' || ids.n || '@company' || ids.n % 50000 || '.example'"),
-    ("campaign_id", "'campaign' || ids.n % 40"),
+    ("email", "'person' || ids.n || '@company' || (ids.n % 50000) || '.example'"),
+    ("campaign_id", "'campaign' || (ids.n % 40)"),
     (
         "status",
         "CASE ids.n % 1000 WHEN 0 THEN 'held' WHEN 1 THEN 'permanently_failed' WHEN 2 THEN 'dismissed' ELSE 'synced' END",
