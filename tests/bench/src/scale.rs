@@ -52,7 +52,7 @@ const PAGES: [&str; 27] = [
 const READS: usize = 7;
 
 /// The leads whose cost is compared with that in an empty database.
-const COST_LEADS: u64 = 2_000;
+const COST_LEADS: u64 = 1_000;
 
 const LIMIT: Duration = Duration::from_mins(10);
 
