@@ -10,7 +10,7 @@ help: ## List the targets
 
 .PHONY: run
 run: ## Start RevenueFlow on http://localhost:3000 (ARGS="leads list": run another command)
-	cargo run --locked --bin revenueflow -- $(ARGS)
+	cargo run --locked -- $(ARGS)
 
 .PHONY: dev-stack
 dev-stack: ## Start PostgreSQL and Redis for local work, until Ctrl-C
@@ -97,7 +97,12 @@ soak: tests/interop/node_modules/.installed ## Kill Redis and the workers while 
 	    -- --nocapture repeatedly_killed_processes_and_redis
 
 .PHONY: bench
-bench: tests/interop/node_modules/.installed ## Run the benchmarks (ARGS="-p queue --bench redis": only some)
+bench: tests/bench/node_modules/.installed ## Measure the product beside a Node application (ARGS="sqlite --leads 5000": only some; ARGS=--help)
+	cargo build --locked --release -p cli -p bench --bins
+	scripts/with-postgres --benchmark scripts/with-redis $(or $(CARGO_TARGET_DIR),target)/release/bench $(ARGS)
+
+.PHONY: bench-parts
+bench-parts: tests/interop/node_modules/.installed ## Run the benchmarks of single parts (ARGS="-p queue --bench redis": only some)
 	scripts/with-redis cargo bench --locked $(or $(ARGS),--workspace --benches)
 
 # Not part of `make check`: it builds for release, which takes long.

@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use grounding::Claim;
 use jiff::Timestamp;
 use lead::{Decision, EmailAddress, Fit, LeadStatus};
-use operations::{AuditEvent, Awaits, LeadFilter, LeadView, Operations};
+use operations::{AuditEvent, Awaits, LeadFilter, LeadView, Operations, Page};
 use serde_json::json;
 
 use super::arguments::{Format, OneLead, Paging};
@@ -106,7 +106,7 @@ async fn list(operations: &Operations, options: ListOptions) -> anyhow::Result<(
         since: options.since,
     };
     let paging = &options.paging;
-    let page = operations.leads(&filter, paging.cursor.as_ref(), paging.limit).await?;
+    let page = page(operations, &filter, paging).await?;
     let empty = if command == COMMAND { "there are no leads" } else { "no lead matches" };
     let titles = ["ID", "STATUS", "DECISION", "SCORE", "FIT", "INTENT", "EMAIL", "CAMPAIGN", "AGE"];
     let now = Timestamp::now();
@@ -123,6 +123,27 @@ async fn list(operations: &Operations, options: ListOptions) -> anyhow::Result<(
             age(lead.created_at, now),
         ]
     })
+}
+
+/// Reads until the page is full or the list ends: one read of a list with several filters ends early if few
+/// leads match.
+async fn page(
+    operations: &Operations,
+    filter: &LeadFilter,
+    paging: &Paging,
+) -> anyhow::Result<Page<LeadView>> {
+    let (mut items, mut cursor) = (Vec::new(), paging.cursor.clone());
+    loop {
+        let missing = paging.limit - u32::try_from(items.len())?;
+        let read = operations.leads(filter, cursor.as_ref(), missing).await?;
+        items.extend(read.items);
+        cursor = match read.next_cursor {
+            Some(next) if items.len() < paging.limit as usize => {
+                Some(next.parse().map_err(anyhow::Error::msg)?)
+            }
+            next_cursor => return Ok(Page { items, next_cursor }),
+        };
+    }
 }
 
 const COMMAND: &str = "leads list";

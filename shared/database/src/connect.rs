@@ -1,13 +1,13 @@
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connection::{self, STATEMENT_LIMIT};
+use crate::migrations::MIGRATOR;
 use crate::{DatabaseError, Pool, WriteTransaction};
 
 /// Time limit for acquiring a connection from the pool.
@@ -37,14 +37,6 @@ const POSTGRES_STORAGE: &str = "
 /// The number of attempts to truncate the write-ahead log, and the wait between them.
 const CHECKPOINTS: u32 = 4;
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
-
-/// Ignores migrations that only a newer version knows: migrations only add to the schema, so that older code
-/// works with a newer one. Without this, a release that had a migration could not be rolled back.
-pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrator = sqlx::migrate!();
-    migrator.set_ignore_missing(true);
-    migrator
-});
 
 /// The kind of database behind a [`Database`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

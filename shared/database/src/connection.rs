@@ -144,13 +144,6 @@ impl<'c> Executor<'c> for &'c mut Connection {
     {
         Box::pin(with_limit(self.limit, self.any().prepare_with(sql, parameters)))
     }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Any>, Error>>
-    where
-        'c: 'e,
-    {
-        Box::pin(with_limit(self.limit, self.any().describe(sql)))
-    }
 }
 
 impl<'p> Executor<'p> for &'p Pool {
@@ -184,13 +177,6 @@ impl<'p> Executor<'p> for &'p Pool {
         'p: 'e,
     {
         Box::pin(with_limit(self.limit, self.inner.prepare_with(sql, parameters)))
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Any>, Error>>
-    where
-        'p: 'e,
-    {
-        Box::pin(with_limit(self.limit, self.inner.describe(sql)))
     }
 }
 

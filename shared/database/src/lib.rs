@@ -14,6 +14,7 @@ mod file;
 mod group;
 mod lead_rows;
 mod listener;
+mod migrations;
 mod rows;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::connect::MIGRATOR;
+use crate::migrations::MIGRATOR;
 use crate::{Backend, Database, DatabaseError};
 
 /// A migrated database that is deleted on drop.

@@ -84,7 +84,8 @@ pub struct Page<T> {
     /// The items, newest first.
     #[schema(schema_with = items::<T>)]
     pub items: Vec<T>,
-    /// The `cursor` of the next page; absent on the last.
+    /// The `cursor` of the next page; absent on the last. A page may hold fewer items than the limit, even
+    /// none, although more follow: a list of leads with several filters ends a read early if few leads match.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = r"^[0-9]{1,14}\.([A-Za-z0-9_-]{4}){0,85}([A-Za-z0-9_-]{2,3})?$", max_length = 358)]
     pub next_cursor: Option<String>,
@@ -145,6 +146,9 @@ impl Operations {
     }
 
     /// A page of leads, newest first, without evidence and reasons; [`lead`](Self::lead) includes them.
+    ///
+    /// A page may hold fewer leads than the limit, even none, although more follow: with several conditions a
+    /// read ends after 2,000 leads that meet the first of them.
     pub async fn leads(
         &self,
         filter: &LeadFilter,
@@ -154,8 +158,12 @@ impl Operations {
         let limit = limit.clamp(1, MAX_PAGE);
         let records = self.store.leads(filter, before, limit + 1).await?;
         let page = Page::of(records, limit, |lead| Cursor::at(lead.created_at, lead.lead_id.as_str()));
+        let next_cursor = match page.next_cursor {
+            None => self.store.scanned_to(filter, before).await?.map(|cursor| cursor.to_string()),
+            more => more,
+        };
         let items = page.items.into_iter().map(|record| LeadView::new(record, None)).collect();
-        Ok(Page { items, next_cursor: page.next_cursor })
+        Ok(Page { items, next_cursor })
     }
 
     /// The audit events of a lead, oldest first, after event `after`.

@@ -26,7 +26,7 @@ const ROUNDS: usize = 3;
 
 #[tokio::main]
 async fn main() {
-    let url = std::env::var("TEST_REDIS_URL").expect("a Redis server: run `make bench`");
+    let url = std::env::var("TEST_REDIS_URL").expect("a Redis server: run `make bench-parts`");
     let mut node = Node::start(&url);
     let mut best = [0.0_f64; 5];
     for round in 0..ROUNDS {

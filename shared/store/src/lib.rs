@@ -29,6 +29,7 @@ mod enrichment_cache;
 mod erased;
 mod erasure;
 mod health;
+mod lead_list;
 mod leads;
 mod ledger;
 mod left_out;
@@ -56,7 +57,8 @@ pub use delivery::{
     Accept, Begun, Finish, MAX_ENRICH_TRIES, Notes, ReviewDecision, Reviewed, Unenriched, Verdict,
 };
 pub use erasure::{ByHand, Erasure, Found, LEAD_ROWS};
-pub use leads::{Awaits, DeliveryRecord, LeadFilter, LeadRecord};
+pub use lead_list::{Awaits, LeadFilter};
+pub use leads::{DeliveryRecord, LeadRecord};
 pub use ledger::ActionRecord;
 pub use left_out::EffectOmissions;
 pub use limits::SharedLimits;

@@ -33,6 +33,23 @@ pub(crate) async fn statements() -> &'static BTreeSet<String> {
     STATEMENTS.get_or_init(collect).await
 }
 
+/// The index that a list of leads must read: that of its first condition. Any other would search all leads if
+/// few match. None for other statements, and for those that read few leads.
+pub(crate) fn index_of_list(statement: &str) -> Option<&'static str> {
+    let (_, first) =
+        statement.split_once("FROM lead WHERE (created_at, lead_id) < ($1, $2) AND created_at >= $3 AND ")?;
+    let indexes = [
+        ("revision > 0", "lead_newest"),
+        ("status = ", "lead_by_status"),
+        ("campaign_id = ", "lead_by_campaign"),
+        ("decision = ", "lead_by_decision"),
+        ("fit = ", "lead_by_fit"),
+        ("fallback = 1", "lead_awaiting_ai"),
+        ("awaits_enrichment = 1", "lead_awaiting_enrichment"),
+    ];
+    indexes.iter().find(|(condition, _)| first.starts_with(condition)).map(|(_, index)| *index)
+}
+
 async fn collect() -> BTreeSet<String> {
     let collector = Collector::default();
     let subscriber = tracing_subscriber::registry().with(collector.clone());
@@ -147,6 +164,11 @@ async fn every_query(store: &Store, work: &Work, newer: &LeadEvent, now: Timesta
         LeadFilter { awaits: Some(Awaits::Ai), ..LeadFilter::default() },
         LeadFilter { awaits: Some(Awaits::Enrichment), ..LeadFilter::default() },
         LeadFilter {
+            status: Some(lead::LeadStatus::Synced),
+            campaign_id: Some("c".to_owned()),
+            ..LeadFilter::default()
+        },
+        LeadFilter {
             status: Some(lead::LeadStatus::Held),
             decision: Some(lead::Decision::ALL[0]),
             fit: Some(lead::Fit::ALL[0]),
@@ -155,6 +177,7 @@ async fn every_query(store: &Store, work: &Work, newer: &LeadEvent, now: Timesta
     ] {
         store.leads(&filter, None, 10).await.unwrap();
         store.leads(&filter, Some(&cursor), 10).await.unwrap();
+        store.scanned_to(&filter, None).await.unwrap();
     }
     store.leads_to_rescore(now, Duration::from_secs(60), 10).await.unwrap();
     store.open_deliveries(None, now, 10).await.unwrap();

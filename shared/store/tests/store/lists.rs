@@ -93,6 +93,31 @@ async fn every_condition_of_a_filter_must_hold(fixture: Fixture) {
 }
 
 #[on_both]
+async fn list_with_few_matches_is_read_in_parts(fixture: Fixture) {
+    let store = fixture.store().await;
+    let old = event("ann", "a", 0);
+    settled(&fixture, &store, &old).await; // synced, MANUAL_REVIEW, MEDIUM
+    let newer = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3000) \
+         INSERT INTO lead (lead_id, email, campaign_id, content, status, revision, delivery_id, received_at, \
+         decision, fit, created_at, updated_at) \
+         SELECT 'x' || n, 'e', 'c', '{}', 'synced', 1, 'd', 0, 'MANUAL_REVIEW', 'LOW', n + 4000000000000, 0 FROM numbers";
+    sqlx::raw_sql(newer).execute(store.database().pool()).await.unwrap();
+    let filter = LeadFilter {
+        decision: Some(Decision::ManualReview),
+        fit: Some(Fit::Medium),
+        ..LeadFilter::default()
+    };
+    assert!(store.leads(&filter, None, 4).await.unwrap().is_empty(), "the newest 2,000 do not match");
+    let next = store.scanned_to(&filter, None).await.unwrap().expect("the list goes on");
+    let found = store.leads(&filter, Some(&next), 4).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].lead_id, old.lead_id);
+    assert_eq!(store.scanned_to(&filter, Some(&next)).await.unwrap(), None, "the list ended");
+    let decided = LeadFilter { fit: None, ..filter };
+    assert_eq!(store.scanned_to(&decided, None).await.unwrap(), None, "one condition reads no further lead");
+}
+
+#[on_both]
 async fn pages_of_a_filtered_list_have_no_gap_or_overlap(fixture: Fixture) {
     let store = fixture.store().await;
     for n in 0..9 {
