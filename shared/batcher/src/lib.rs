@@ -6,9 +6,9 @@
 //! A batcher may have a gate, which each batch passes before its calls are chosen, so that a wait for a rate
 //! limit makes batches larger instead of more.
 //!
-//! A call may have a key. Calls with the same key run one after another, in the order in which they were made,
-//! and never share a batch. The code that runs a batch may therefore assume that its keys are distinct, and
-//! that nothing else of this process runs for them.
+//! A call may have a key. Calls with the same key run one after another, in the order in which they were
+//! made, and never share a batch. The code that runs a batch may therefore assume that its keys are distinct,
+//! and that nothing else of this process runs for them.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;

@@ -25,9 +25,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// `PRAGMA user_version` of an SQLite file that holds no remains of deleted content.
 const CLEAN_VERSION: i64 = 1;
 
-/// Room for the next version of a row in its page, on PostgreSQL: most rows of these tables are updated once or
-/// twice soon after they were inserted. An update in the same page logs only the bytes that changed, and, if no
-/// indexed column changed, leaves the indexes alone.
+/// Room for the next version of a row in its page, on PostgreSQL: most rows of these tables are updated once
+/// or twice soon after they were inserted. An update in the same page logs only the bytes that changed, and,
+/// if no indexed column changed, leaves the indexes alone.
 const POSTGRES_STORAGE: &str = "
     ALTER TABLE lead SET (fillfactor = 60);
     ALTER TABLE delivery SET (fillfactor = 50);

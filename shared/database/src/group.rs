@@ -23,8 +23,8 @@ pub trait GroupWrite: Send + Sync + 'static {
     /// The result for one caller.
     type Reply: Send + 'static;
 
-    /// Writes what the calls ask for, inside the caller's transaction, and returns a result for each, in their
-    /// order. It runs again, for each call alone, if the database refuses the calls together.
+    /// Writes what the calls ask for, inside the caller's transaction, and returns a result for each, in
+    /// their order. It runs again, for each call alone, if the database refuses the calls together.
     async fn write(
         &self,
         connection: &mut Connection,

@@ -198,7 +198,6 @@ impl Pipeline {
         let authority = authority(work);
         let ledger = self.steps.ledger(work);
         let submitted = self.guard.submit_with(&ledger, ledger.limits(), &plan, authority).await;
-        drop(ledger);
         let outcome = match submitted {
             Ok(outcome) => outcome,
             Err(NotExecuted::Superseded) => {

@@ -99,10 +99,8 @@ impl Pipeline {
     /// The facts that routing rules match on, with the CRM's status of every possible owner.
     async fn routing_facts(&self, work: &Work, analysis: &AnalysisRecord) -> Result<LeadFacts, Failure> {
         let mut facts = lead_facts(work, analysis);
-        let kept = match work.known.assignment {
-            true => self.store.assignment(&work.lead_id).await?.and_then(|kept| kept.owner),
-            false => None,
-        };
+        let kept = if work.known.assignment { self.store.assignment(&work.lead_id).await? } else { None };
+        let kept = kept.and_then(|kept| kept.owner);
         let mut ids: Vec<String> = self
             .routing
             .owner_ids()

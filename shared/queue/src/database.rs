@@ -127,8 +127,8 @@ impl DatabaseQueue {
         Ok(Sent::Duplicate)
     }
 
-    /// Stores events of different leads, as [`send_in`](Self::send_in) does for one, with a few statements for
-    /// all of them.
+    /// Stores events of different leads, as [`send_in`](Self::send_in) does for one, with a few statements
+    /// for all of them.
     pub async fn send_all_in(
         connection: &mut Connection,
         events: &[&LeadEvent],

@@ -22,10 +22,11 @@ pub enum LogFormat {
 
 /// The crates of this workspace that log, by the crate names in log targets. Lines of every other crate
 /// beyond [`FOREIGN_LEVEL`] are dropped, whatever `RUST_LOG` says.
-const OWN: [&str; 30] = [
+const OWN: [&str; 31] = [
     "analysis",
     "api",
     "assembly",
+    "batcher",
     "breaker",
     "cloud",
     "crm",

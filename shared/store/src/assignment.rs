@@ -1,8 +1,8 @@
 //! Owners of leads: the assignment, its response deadline, and the counts that routing balances by.
 //!
 //! A lead that has an owner keeps them, unless they are unavailable; the response deadline follows the rules
-//! for its newest content. For a lead that was routed but withheld from the CRM, the response time starts when
-//! it is written after all.
+//! for its newest content. For a lead that was routed but withheld from the CRM, the response time starts
+//! when it is written after all.
 
 mod assign;
 mod breach;

@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use database::{Connection, DatabaseError, Rows};
 use jiff::Timestamp;
 use lead::{DeliveryId, LeadId};
@@ -124,8 +122,6 @@ pub(crate) async fn append(
 /// Events of several leads that are appended with one statement.
 pub(crate) struct AuditEntries {
     at: i64,
-    /// The number of entries of each lead.
-    places: HashMap<String, i64>,
     rows: Rows<6>,
 }
 
@@ -133,16 +129,15 @@ impl AuditEntries {
     /// No events yet; they will have this time, in milliseconds.
     pub(crate) fn at(at: i64) -> Self {
         let rows = Rows::new(["lead_id", "place", "at", "kind", "delivery_id", "detail"]);
-        Self { at, places: HashMap::new(), rows }
+        Self { at, rows }
     }
 
     /// Adds an event after the others of its lead.
     pub(crate) fn push(&mut self, lead: &LeadId, delivery: &DeliveryId, kind: AuditKind, detail: &Value) {
-        let place = self.places.entry(lead.as_str().to_owned()).or_insert(0);
-        *place += 1;
+        let place = i64::try_from(self.rows.len()).unwrap_or(i64::MAX);
         self.rows.push([
             lead.as_str().into(),
-            (*place).into(),
+            place.into(),
             self.at.into(),
             kind.as_text().into(),
             delivery.as_str().into(),
@@ -156,8 +151,9 @@ impl AuditEntries {
             .execute(
                 connection,
                 "INSERT INTO audit_event (lead_id, seq, at, kind, delivery_id, detail) \
-                 SELECT lead_id, place + COALESCE((SELECT MAX(seq) FROM audit_event AS before \
-                                                   WHERE before.lead_id = given.lead_id), 0), \
+                 SELECT lead_id, ROW_NUMBER() OVER (PARTITION BY lead_id ORDER BY place) \
+                          + COALESCE((SELECT MAX(seq) FROM audit_event AS before \
+                                      WHERE before.lead_id = given.lead_id), 0), \
                         at, kind, delivery_id, detail FROM given",
             )
             .await?;

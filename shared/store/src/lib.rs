@@ -1,18 +1,19 @@
 //! Leads, deliveries, analyses, audit trail and CRM ledger.
 //!
-//! Every step of the pipeline commits its result and its audit event in one transaction before the next step
-//! begins. A process may therefore die at any point, and another one continues from the committed state.
+//! The results of the pipeline's steps gather in [`Work`], and are committed with their audit events before
+//! anything outside depends on them. A process may therefore die at any point, and another one continues from
+//! the committed state.
 //!
-//! - [`Store::accept`] and [`Store::begin_work`] classify a delivery: new, a revision, a duplicate or
-//!   superseded.
-//! - [`Store::save_enrichment`], [`Store::save_analysis`] and [`Store::finish`] save the result of each step.
+//! - [`Store::accept`] and [`Steps::begin`] classify a delivery: new, a revision, a duplicate or superseded.
+//! - [`Steps`] saves the results of the steps, the ledger's rows of a plan, and the end of the work. Leads
+//!   that are at the same point at the same time share a transaction.
 //! - [`Store::record_retry`] and [`Store::record_dead_letter`] save failures.
 //! - [`Store::reopen`] reopens a delivery for redrive, replay or rescoring.
-//! - [`Store::assign`] assigns a lead to an owner; [`Store::review`] saves a reviewer's decision about a held
+//! - [`Steps::assign`] assigns a lead to an owner; [`Store::review`] saves a reviewer's decision about a held
 //!   lead.
 //! - [`Store::suppressed`] looks an address up in the suppression list; [`Store::erase`] removes a person.
-//! - [`Store::save_crm_facts`], [`Store::promote`] and [`Store::record_restored`] save the state around CRM
-//!   writes; [`SharedLimits`] enforces the rate limits on them.
+//! - [`Store::promote`] and [`Store::record_restored`] save the state around CRM writes; [`SharedLimits`]
+//!   enforces the rate limits on them.
 //! - The other methods read.
 
 mod analysis;

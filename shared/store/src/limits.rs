@@ -24,8 +24,8 @@ const ALL: &str = "all";
 ///
 /// Actions are counted by the second, in one row for the lead, one for its account and one for all leads. A
 /// second counts until all of it has left the window, so that no window at any position holds more than the
-/// limit. The plans of several leads are counted together: they lock the row for all leads once, for as long as
-/// a commit takes. Actions that cannot be counted are not sent.
+/// limit. The plans of several leads are counted together: they lock the row for all leads once, for as long
+/// as a commit takes. Actions that cannot be counted are not sent.
 pub struct SharedLimits {
     store: Store,
     settings: LimitSettings,

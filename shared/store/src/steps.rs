@@ -1,9 +1,9 @@
 //! The writes of the pipeline's steps.
 //!
-//! A step that costs nothing outside leaves its result in [`Work`], unsaved. [`Steps`] saves what has gathered
-//! there before a call whose answer must not be lost, before the first effect on the CRM, and at the end of
-//! the work. Leads that are at such a point at the same time share a transaction, of a few statements for all
-//! of them.
+//! A step that costs nothing outside leaves its result in [`Work`], unsaved. [`Steps`] saves what has
+//! gathered there before a call whose answer must not be lost, before the first effect on the CRM, and at the
+//! end of the work. Leads that are at such a point at the same time share a transaction, of a few statements
+//! for all of them.
 
 mod begin;
 mod change;
@@ -85,8 +85,8 @@ impl Steps {
         Self::with(store, None, None)
     }
 
-    /// The steps of work in a store, of plans that are counted towards limits when they begin, and of messages
-    /// of a queue in the same database, if there is one.
+    /// The steps of work in a store, of plans that are counted towards limits when they begin, and of
+    /// messages of a queue in the same database, if there is one.
     pub fn with(
         store: Store,
         limits: Option<Arc<SharedLimits>>,

@@ -75,10 +75,8 @@ impl Guard {
         let states = ledger.states(plan).await.map_err(PrepareFailure::Ledger)?;
         let progress = Progress::new(plan, states);
         let followed = self.follow(ledger, plan, &progress).await?;
-        let changes = match self.settings.keep_old_values {
-            true => Some(self.old_values(plan, &progress).await?),
-            false => None,
-        };
+        let changes =
+            if self.settings.keep_old_values { Some(self.old_values(plan, &progress).await?) } else { None };
         Ok(Prepared { followed, changes })
     }
 
@@ -125,8 +123,8 @@ impl Guard {
         Ok(())
     }
 
-    /// The values that the new actions are about to overwrite. An action with an unknown outcome is skipped: an
-    /// earlier attempt has stored its values, and the present ones may be its own writes.
+    /// The values that the new actions are about to overwrite. An action with an unknown outcome is skipped:
+    /// an earlier attempt has stored its values, and the present ones may be its own writes.
     async fn old_values(
         &self,
         plan: &Plan,

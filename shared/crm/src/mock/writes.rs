@@ -19,7 +19,7 @@ pub(super) struct Writes {
 
 /// A record while a group of leads is written.
 struct Record {
-    record_id: String,
+    id: String,
     fields: Map<String, Value>,
     /// The number of writes so far; 0 for a record that does not exist.
     writes: i64,
@@ -77,20 +77,16 @@ impl Writes {
             let message = format!("there is no {} to change", object.as_str());
             return Err(Failure::permanent("crm_record_missing", message));
         }
-        let new = || Record {
-            record_id: record_id(object, &key.1),
-            fields: Map::new(),
-            writes: 0,
-            stored_writes: 0,
-        };
+        let new =
+            || Record { id: record_id(object, &key.1), fields: Map::new(), writes: 0, stored_writes: 0 };
         let record = records.entry(key.clone()).or_insert_with(new);
         let created = record.writes == 0;
-        let effect = Effect::new(record.record_id.as_str(), created);
+        let effect = Effect::new(record.id.as_str(), created);
         if mode == Mode::Create && !created {
             return Ok(effect);
         }
         let present = (!created).then(|| PresentRecord {
-            record_id: record.record_id.clone(),
+            record_id: record.id.clone(),
             fields: record.fields.clone(),
             adopted: false,
         });
@@ -146,13 +142,13 @@ async fn read(
         let MockRecord { object, external_id, record_id, fields, writes } = MockRecord::of_row(&row)?;
         let known = keys.iter().find(|(name, id)| *name == object && *id == external_id);
         let Some(key) = known else { continue };
-        records.insert(key.clone(), Record { record_id, fields, writes, stored_writes: writes });
+        records.insert(key.clone(), Record { id: record_id, fields, writes, stored_writes: writes });
     }
     Ok(records)
 }
 
-/// Stores the records that were written. A record that another transaction has created since it was read fails
-/// the insertion, and with it the transaction.
+/// Stores the records that were written. A record that another transaction has created since it was read
+/// fails the insertion, and with it the transaction.
 async fn store(
     connection: &mut Connection,
     records: BTreeMap<Key, Record>,
@@ -168,7 +164,7 @@ async fn store(
         rows.push([
             object.into(),
             external_id.into(),
-            record.record_id.into(),
+            record.id.into(),
             Value::Object(record.fields).to_string().into(),
             record.writes.into(),
             now.into(),

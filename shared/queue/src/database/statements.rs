@@ -144,12 +144,20 @@ mod tests {
             PRIORITIZE,
             PAUSE,
             RESUME,
+            RESERVE_SEQS,
+            STORE_ALL,
+            REMOVE_LAST,
+            REMOVE_MESSAGES,
         ] {
-            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let given = "WITH given (group_id, seq, message_id, body, sent_at, visible_at, lease) \
+                         AS (VALUES ('g', 1, 'm', 'b', 1, 1, 'l'))";
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {given} {statement}"));
             for row in sqlx::query(explain).fetch_all(database.pool()).await.unwrap() {
                 let step: String = row.get("detail");
                 // There is at most one pause for each dependency, so a scan of the pauses is cheap.
-                let grows = !step.contains("queue_pause");
+                let grows = !step.contains("queue_pause")
+                    && !step.contains("given")
+                    && !step.contains("CONSTANT ROW");
                 assert!(
                     !(grows && (step.contains("SCAN") || step.contains("TEMP B-TREE"))),
                     "{statement}: {step}"

@@ -9,4 +9,5 @@ mod logs;
 mod model;
 mod support;
 mod transaction;
+mod wakeups;
 mod worker;

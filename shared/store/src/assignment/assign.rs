@@ -12,8 +12,8 @@ use crate::audit::{AuditEntries, AuditKind};
 use crate::{Result, Store, Work};
 
 impl Store {
-    /// The assignment that [`Steps::assign`](crate::Steps::assign) would make now. Saves nothing: no turn of a pool is used
-    /// up, no owner's load changes, no timer starts.
+    /// The assignment that [`Steps::assign`](crate::Steps::assign) would make now. Saves nothing: no turn of
+    /// a pool is used up, no owner's load changes, no timer starts.
     pub async fn preview_assignment(
         &self,
         work: &Work,

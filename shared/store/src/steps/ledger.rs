@@ -155,8 +155,8 @@ impl Ledger for WorkLedger<'_> {
     }
 }
 
-/// The plan is counted when it begins, in the same transaction, so that [`reserve`](Limits::reserve) only says
-/// that it is to be.
+/// The plan is counted when it begins, in the same transaction, so that [`reserve`](Limits::reserve) only
+/// says that it is to be.
 #[async_trait]
 impl Limits for WorkLedger<'_> {
     fn largest_plan(&self) -> u32 {

@@ -175,6 +175,10 @@ impl Present {
     /// Whether the result of the same step is there already: the first one is final, because the later steps
     /// build on it.
     fn has(&self, change: &Change, round: i64) -> bool {
+        // Another worker has ended the work.
+        if self.state != DeliveryState::Open {
+            return true;
+        }
         match change {
             Change::Started { .. } | Change::Assigned(_) => false,
             Change::Enriched { .. } => {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use lead::{Failure, LeadStatus};
+use lead::{Clock as _, Failure, LeadStatus};
 use on_both::on_both;
-use store::{Accept, Begun, NotSaved, Store};
+use store::{Accept, AuditKind, Begun, Finish, NotSaved, Steps, Store};
+use testkit::fixtures::judgement;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -126,4 +127,40 @@ async fn concurrent_senders_and_workers_keep_a_lead_consistent(fixture: Fixture)
     assert_eq!(lead.status, expected);
     assert_eq!(analyses(&stores[0], &lead.lead_id).await.len(), 1);
     audit(&stores[0], &lead.lead_id).await;
+}
+
+#[on_both]
+async fn leads_that_share_transactions_keep_their_own_trails(fixture: Fixture) {
+    let store = fixture.store().await;
+    let steps = Steps::new(store.clone());
+    let mut race = Race::of(100);
+    let mut leads = Vec::new();
+    for n in 0..100 {
+        let event = event(&format!("person{n}"), "a", 0);
+        store.accept(&event).await.unwrap();
+        leads.push(event.lead_id.clone());
+        let (steps, fixture_clock) = (steps.clone(), fixture.clock.clone());
+        race.add(async move {
+            let Begun::Work(mut work) = steps.begin(&event, 1).await.unwrap() else { panic!("it is new") };
+            work.enriched(company(&n.to_string()), serde_json::json!({ "lead": n }));
+            work.judged(judgement(&work, "rules", fixture_clock.now()), None);
+            let ended = steps.end(&mut work, Finish::Held, serde_json::json!([]), None).await;
+            assert!(!ended.unwrap(), "there is no message");
+        });
+    }
+    race.run().await;
+    for (n, id) in leads.iter().enumerate() {
+        let trail = audit(&store, id).await;
+        let kinds: Vec<_> = trail.iter().map(|event| event.kind).collect();
+        let expected = [
+            AuditKind::Accepted,
+            AuditKind::Started,
+            AuditKind::Enriched,
+            AuditKind::Judged,
+            AuditKind::Held,
+        ];
+        assert_eq!(kinds, expected);
+        assert_eq!(trail[2].detail["lead"], n);
+        assert_eq!(lead(&store, id).await.status, LeadStatus::Held);
+    }
 }

@@ -53,10 +53,10 @@ async fn fill_tables(fixture: &Fixture, store: &Store) {
     let first = person("c1", "CTO", 0);
     store.accept(&first).await.unwrap();
     let mut work = begin(store, &first).await;
-    save_enrichment(&store, company("Zebulon"), json!({"for": "zebulon"}), &mut work).await.unwrap();
+    save_enrichment(store, company("Zebulon"), json!({"for": "zebulon"}), &mut work).await.unwrap();
     let mut analysis = judged(fixture, &work, "rules");
     analysis.raw_answer = "Zebulon Quux is ready".into();
-    save_judgement(&store, analysis, &mut work).await.unwrap();
+    save_judgement(store, analysis, &mut work).await.unwrap();
     let mut actions = every_action(&work.lead_id, &work.delivery_id);
     actions.truncate(1);
     if let crm::Action::UpsertLead(details) = &mut actions[0] {
@@ -64,10 +64,10 @@ async fn fill_tables(fixture: &Fixture, store: &Store) {
         details.last_name = crm::Text::fit("Quux");
     }
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    begin_plan(&store, "salesforce", &plan, Authority::Normal).await;
+    begin_plan(store, "salesforce", &plan, Authority::Normal).await;
     let effect = Effect::new("00Q1", true);
     store.finish_effects(&plan, effect).await;
-    finish(&store, synced(), &mut work).await.unwrap();
+    finish(store, synced(), &mut work).await.unwrap();
     // A dead-lettered lead of another campaign, an unreadable dead letter, and two quarantined bodies.
     let dead_lettered = person("c2", "CEO", 1);
     store.accept(&dead_lettered).await.unwrap();

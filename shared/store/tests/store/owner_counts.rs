@@ -30,7 +30,7 @@ async fn assigned(store: &Store, person: &str, facts: &LeadFacts) -> Work {
     let event = event(person, "a", 0);
     store.accept(&event).await.unwrap();
     let mut work = begin(store, &event).await;
-    assign(&store, &Routing::parse(TEAM).unwrap(), &facts, &mut work).await;
+    assign(store, &Routing::parse(TEAM).unwrap(), facts, &mut work).await;
     work
 }
 
