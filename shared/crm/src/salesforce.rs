@@ -49,8 +49,8 @@ const DEPENDENCY: Dependency = Dependency::new("crm.salesforce");
 /// call are independent (`allOrNone` is false): a refused task does not roll back the lead, and only the
 /// task's action fails.
 ///
-/// Leads that wait at the same time share these calls ([`SharedCalls`]). A new lead, whose facts were read
-/// before its judgement, is not read again: its records are inserted, and the org refuses them if they exist.
+/// Leads that wait at the same time share these calls. A new lead, whose facts were read before its
+/// judgement, is not read again: its records are inserted, and the org refuses them if they exist.
 ///
 /// A converted lead is read-only in Salesforce. Its contact is written instead, and tasks refer to the
 /// contact.
