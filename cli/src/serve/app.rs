@@ -89,7 +89,6 @@ impl Acknowledge for QueueOfStore {
         let receipt =
             |message: &&Acknowledgement| Receipt { key: message.key.clone(), token: message.token.clone() };
         let receipts: Vec<_> = messages.iter().map(receipt).collect();
-        let receipts: Vec<_> = receipts.iter().collect();
         DatabaseQueue::acknowledge_in(connection, &receipts, self.0.now()).await
     }
 }

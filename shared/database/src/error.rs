@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use batcher::Interrupted;
 use lead::{Dependency, Failure, Stage};
 use sqlx::error::ErrorKind;
 
@@ -26,7 +27,7 @@ pub enum DatabaseError {
         /// The defect, without the value.
         why: String,
     },
-    /// The transaction that this write shared with others failed.
+    /// The call that this one shared with others failed.
     #[error("{0}")]
     Shared(Arc<DatabaseError>),
 }
@@ -40,6 +41,12 @@ impl fmt::Debug for DatabaseError {
 impl DatabaseError {
     /// The dependency name of the database, on which every lead depends.
     pub const DEPENDENCY: Dependency = Dependency::new("database");
+
+    /// The failure of a batch of calls, as the result of each of them.
+    pub fn for_each<R>(self, calls: usize) -> Vec<Result<R, Self>> {
+        let error = Arc::new(self);
+        (0..calls).map(|_| Err(Self::Shared(Arc::clone(&error)))).collect()
+    }
 
     /// The error itself, if several writes share it.
     fn cause(&self) -> &Self {
@@ -60,6 +67,12 @@ impl DatabaseError {
     fn is_data_error(&self) -> bool {
         let Self::Sql(sqlx::Error::Database(error)) = self.cause() else { return false };
         !matches!(error.kind(), ErrorKind::Other) || error.code().is_some_and(|code| code.starts_with("22"))
+    }
+}
+
+impl From<Interrupted> for DatabaseError {
+    fn from(_: Interrupted) -> Self {
+        Self::Sql(sqlx::Error::WorkerCrashed)
     }
 }
 

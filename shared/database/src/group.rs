@@ -69,8 +69,7 @@ impl<W: GroupWrite> Group<W> {
     /// Makes a write and waits for its commit. Writes with the same key, such as the id of a lead, are made
     /// one after another, in different transactions.
     pub async fn call(&self, key: &str, call: W::Call) -> Result<W::Reply, DatabaseError> {
-        let interrupted = |Interrupted| Err(DatabaseError::Sql(sqlx::Error::WorkerCrashed));
-        self.batcher.call(key.to_owned(), call).await.unwrap_or_else(interrupted)
+        self.batcher.call(key.to_owned(), call).await?
     }
 }
 
@@ -92,14 +91,13 @@ async fn run<W: GroupWrite>(
         Err(error) => error,
     };
     if !error.concerns_a_row() {
-        let error = Arc::new(error);
-        return calls.iter().map(|_| Err(DatabaseError::Shared(Arc::clone(&error)))).collect();
+        return error.for_each(calls.len());
     }
     tracing::debug!(%error, writes = calls.len(), "writes in one transaction failed: each is made alone");
     let mut replies = Vec::with_capacity(calls.len());
     for call in &calls {
         let reply = commit(database, place, write, std::slice::from_ref(call)).await;
-        let missing = || Err(DatabaseError::Sql(sqlx::Error::WorkerCrashed));
+        let missing = || Err(Interrupted.into());
         replies.push(reply.and_then(|replies| replies.into_iter().next().map_or_else(missing, Ok)));
     }
     replies

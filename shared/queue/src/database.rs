@@ -61,8 +61,7 @@ impl GroupWrite for Acknowledgements {
         connection: &mut Connection,
         receipts: &[Receipt],
     ) -> Result<Vec<bool>, DatabaseError> {
-        let receipts: Vec<_> = receipts.iter().collect();
-        DatabaseQueue::acknowledge_in(connection, &receipts, self.clock.now()).await
+        DatabaseQueue::acknowledge_in(connection, receipts, self.clock.now()).await
     }
 }
 
@@ -218,7 +217,7 @@ impl DatabaseQueue {
     /// visible. The groups differ. Returns for each, in their order, whether its lease was still held.
     pub async fn acknowledge_in(
         connection: &mut Connection,
-        receipts: &[&Receipt],
+        receipts: &[Receipt],
         now: Timestamp,
     ) -> Result<Vec<bool>, DatabaseError> {
         let mut leases = Rows::new(["group_id", "lease"]);

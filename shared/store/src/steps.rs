@@ -98,11 +98,6 @@ impl Steps {
         Self { begins, saves: Arc::new(saves), reads: Arc::new(Reads::new(&store)), limits, store }
     }
 
-    /// The store.
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-
     /// Begins work on a delivery: accepts it unless that has already happened, and sets the lead's status,
     /// which may remain unsaved.
     pub async fn begin(&self, event: &LeadEvent, attempt: u32) -> Result<Begun> {

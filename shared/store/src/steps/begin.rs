@@ -1,10 +1,9 @@
 //! Beginning work on deliveries: one reading for all that begin at the same time.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use batcher::{Batcher, Bounds, Interrupted};
-use database::{DatabaseError, Rows};
+use batcher::{Batcher, Bounds};
+use database::Rows;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use lead::LeadEvent;
@@ -30,8 +29,7 @@ impl Begins {
     }
 
     pub(super) async fn begin(&self, event: &LeadEvent, attempt: u32) -> Result<Begun> {
-        let begun = self.0.call(event.lead_id.as_str().to_owned(), (event.clone(), attempt)).await;
-        begun.unwrap_or_else(|Interrupted| Err(DatabaseError::Sql(sqlx::Error::WorkerCrashed)))
+        self.0.call(event.lead_id.as_str().to_owned(), (event.clone(), attempt)).await?
     }
 }
 
@@ -40,10 +38,7 @@ impl Begins {
 async fn begin_all(store: &Store, calls: Vec<(LeadEvent, u32)>) -> Vec<Result<Begun>> {
     let mut untouched = match read_untouched(store, &calls).await {
         Ok(untouched) => untouched,
-        Err(error) => {
-            let error = Arc::new(error);
-            return calls.iter().map(|_| Err(DatabaseError::Shared(Arc::clone(&error)))).collect();
-        }
+        Err(error) => return error.for_each(calls.len()),
     };
     let begins = calls.into_iter().map(|(event, attempt)| {
         let row = untouched.remove(event.delivery_id().as_str());

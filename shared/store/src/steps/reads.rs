@@ -1,10 +1,7 @@
 //! Reads that leads make at the same time, in one statement for all of them.
 
-use std::sync::Arc;
-
-use batcher::{Batcher, Bounds, Interrupted};
+use batcher::{Batcher, Bounds};
 use breaker::HealthRecord;
-use database::DatabaseError;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lead::{Dependency, EmailAddress};
@@ -63,10 +60,7 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
                 let number = calls.len();
                 match read(calls).await {
                     Ok(results) => results.into_iter().map(Ok).collect(),
-                    Err(error) => {
-                        let error = Arc::new(error);
-                        (0..number).map(|_| Err(DatabaseError::Shared(Arc::clone(&error)))).collect()
-                    }
+                    Err(error) => error.for_each(number),
                 }
             }
             .boxed()
@@ -75,7 +69,6 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
     }
 
     async fn read(&self, call: T) -> Result<R> {
-        let interrupted = |Interrupted| Err(DatabaseError::Sql(sqlx::Error::WorkerCrashed));
-        self.batcher.call(None, call).await.unwrap_or_else(interrupted)
+        self.batcher.call(None, call).await?
     }
 }
