@@ -90,10 +90,10 @@ pub struct Database {
 impl Database {
     /// Opens a pool of at most `max_connections` on `sqlite://path` (created if missing) or `postgres://..`.
     ///
-    /// SQLite uses a write-ahead log and full synchronisation: committed data survives a power cut. It
-    /// overwrites deleted content with zeros, and only the owner can read a file that it creates. A statement
-    /// on PostgreSQL may take 30 seconds, unless [`with_statement_limit`](Self::with_statement_limit) sets
-    /// another limit.
+    /// SQLite uses a write-ahead log and full synchronisation: committed data survives a power cut. The log
+    /// is copied into the database every 32 MB. SQLite overwrites deleted content with zeros, and only the
+    /// owner can read a file that it creates. A statement on PostgreSQL may take 30 seconds, unless
+    /// [`with_statement_limit`](Self::with_statement_limit) sets another limit.
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, DatabaseError> {
         sqlx::any::install_default_drivers();
         let (backend, url) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -129,7 +129,8 @@ impl Database {
             Box::pin(async move {
                 if backend == Backend::Sqlite {
                     let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                                    PRAGMA secure_delete = ON; \
+                                    PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -16000; \
+                                    PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; \
                                     PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON";
                     sqlx::raw_sql(settings).execute(connection).await?;
                 }

@@ -16,6 +16,7 @@ mod lead_rows;
 mod listener;
 mod migrations;
 mod rows;
+mod shared_reads;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -30,5 +31,6 @@ pub use group::{Group, GroupWrite};
 pub use lead_rows::{IdOfLead, LeadRows};
 pub use listener::{Listener, announce};
 pub use rows::{Cell, Rows};
+pub use shared_reads::SharedReads;
 pub use time::{from_millis, to_millis};
 pub use transaction::WriteTransaction;

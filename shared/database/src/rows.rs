@@ -1,13 +1,14 @@
 //! Statements over many rows at once, in SQL that both databases accept.
 
+use serde::{Serialize, Serializer};
 use sqlx::any::{Any, AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Executor as _};
 
-use crate::{Connection, DatabaseError};
+use crate::{Backend, Connection, DatabaseError};
 
 /// The maximum number of rows in one statement. More rows are split into several statements.
-const MAX_ROWS: usize = 64;
+const MAX_ROWS: usize = 512;
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +20,19 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// NULL in a column of this cell's type.
-    fn null(&self) -> Self {
+    fn column_type(&self) -> &'static str {
         match self {
-            Self::Text(_) => Self::Text(None),
-            Self::Number(_) => Self::Number(None),
+            Self::Text(_) => "TEXT",
+            Self::Number(_) => "BIGINT",
+        }
+    }
+}
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Number(number) => number.serialize(serializer),
         }
     }
 }
@@ -58,10 +67,10 @@ impl From<Option<i64>> for Cell {
     }
 }
 
-/// Rows that a statement reads as the table `given`. Their first column is a key: never NULL.
+/// Rows that a statement reads as the table `given`. Their first column is a key: a text, never NULL.
 ///
-/// The text of a statement depends on the number of its rows, and each connection keeps the texts that it has
-/// prepared. The rows are therefore padded to a power of two with rows of NULLs, which `given` leaves out.
+/// They are one parameter, in JSON, so that the text of a statement does not depend on their number: each
+/// connection prepares it once.
 #[derive(Clone, Debug)]
 pub struct Rows<const N: usize> {
     columns: [&'static str; N],
@@ -105,9 +114,9 @@ impl<const N: usize> Rows<N> {
         statement: &'static str,
     ) -> Result<u64, DatabaseError> {
         let mut changed = 0;
-        for part in self.parts() {
-            let text = part.text(statement);
-            changed += connection.execute(part.query(text)).await?.rows_affected();
+        for part in self.rows.chunks(MAX_ROWS) {
+            let query = self.query(part, connection.backend(), statement);
+            changed += connection.execute(query).await?.rows_affected();
         }
         Ok(changed)
     }
@@ -119,60 +128,63 @@ impl<const N: usize> Rows<N> {
         statement: &'static str,
     ) -> Result<Vec<AnyRow>, DatabaseError> {
         let mut found = Vec::new();
-        for part in self.parts() {
-            let text = part.text(statement);
-            found.append(&mut connection.fetch_all(part.query(text)).await?);
+        for part in self.rows.chunks(MAX_ROWS) {
+            let query = self.query(part, connection.backend(), statement);
+            found.append(&mut connection.fetch_all(query).await?);
         }
         Ok(found)
     }
 
-    /// The same rows, in parts of a size that one statement takes.
-    fn parts(self) -> impl Iterator<Item = Self> {
-        let columns = self.columns;
-        let mut rows = self.rows.into_iter();
-        std::iter::from_fn(move || {
-            let rows: Vec<_> = rows.by_ref().take(MAX_ROWS).collect();
-            (!rows.is_empty()).then_some(Self { columns, rows })
-        })
+    fn query(
+        &self,
+        rows: &[[Cell; N]],
+        backend: Backend,
+        statement: &'static str,
+    ) -> Query<'static, Any, AnyArguments> {
+        let rows: Vec<_> = rows.iter().map(|cells| Row { columns: &self.columns, cells }).collect();
+        // A list of maps of texts and numbers has a form in JSON.
+        let rows = serde_json::to_string(&rows).unwrap_or_default();
+        sqlx::query(AssertSqlSafe(self.text(backend, statement))).bind(rows)
     }
 
-    /// The statement with its rows as placeholders. Safe to run: column names and statements are constants,
-    /// and every value is bound.
-    fn text(&self, statement: &'static str) -> String {
-        let columns = self.columns.join(", ");
-        let mut number = 0;
-        let mut row = || {
-            let placeholders: Vec<_> = (0..N)
-                .map(|_| {
-                    number += 1;
-                    format!("${number}")
-                })
-                .collect();
-            format!("({})", placeholders.join(","))
+    /// The statement with `given` in front. Safe to run: column names and statements are constants, and the
+    /// values are bound.
+    ///
+    /// PostgreSQL expects 100 rows from JSON. For so many it reads a whole table if it takes it for small, as
+    /// it does while the table has no statistics, and keeps that plan while the table grows. The condition on
+    /// the key is true, and PostgreSQL expects one row in 200 to meet it: it then finds every row by an
+    /// index.
+    fn text(&self, backend: Backend, statement: &'static str) -> String {
+        let given = match backend {
+            Backend::Sqlite => {
+                let columns =
+                    self.columns.map(|column| format!("json_extract(value, '$.{column}') AS {column}"));
+                format!("SELECT {} FROM json_each($1)", columns.join(", "))
+            }
+            Backend::Postgres => {
+                let first = self.rows.first().into_iter().flatten();
+                let columns = self.columns.iter().zip(first);
+                let columns = columns.map(|(column, cell)| format!("{column} {}", cell.column_type()));
+                let columns: Vec<_> = columns.collect();
+                let key = self.columns.first().unwrap_or(&"");
+                format!(
+                    "SELECT * FROM json_to_recordset(CAST($1 AS JSON)) AS given ({}) WHERE {key} = {key} || ''",
+                    columns.join(", ")
+                )
+            }
         };
-        let rows: Vec<_> = (0..self.padded()).map(|_| row()).collect();
-        format!(
-            "WITH padded ({columns}) AS (VALUES {}), given AS (SELECT * FROM padded WHERE {} IS NOT NULL) {statement}",
-            rows.join(","),
-            self.columns.first().unwrap_or(&"1"),
-        )
+        format!("WITH given AS MATERIALIZED ({given}) {statement}")
     }
+}
 
-    fn padded(&self) -> usize {
-        self.rows.len().next_power_of_two()
-    }
+/// A row as a map, by the names of its columns.
+struct Row<'a, const N: usize> {
+    columns: &'a [&'static str; N],
+    cells: &'a [Cell; N],
+}
 
-    fn query(self, text: String) -> Query<'static, Any, AnyArguments> {
-        let padding = self.padded() - self.rows.len();
-        let nulls = self.rows.first().map(|row| row.each_ref().map(Cell::null));
-        let padding = std::iter::repeat_n(nulls, padding).flatten();
-        let mut query = sqlx::query(AssertSqlSafe(text));
-        for cell in self.rows.into_iter().chain(padding).flatten() {
-            query = match cell {
-                Cell::Text(text) => query.bind(text),
-                Cell::Number(number) => query.bind(number),
-            };
-        }
-        query
+impl<const N: usize> Serialize for Row<'_, N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.columns.iter().zip(self.cells))
     }
 }

@@ -125,6 +125,33 @@ async fn statement_takes_any_number_of_rows(test: TestDatabase) {
     }
 }
 
+#[on_both]
+async fn rows_keep_every_text_and_number(test: TestDatabase) {
+    use sqlx::Row as _;
+    let texts = [
+        "",
+        " ",
+        "a\"b",
+        r"\ \u0041 \n",
+        "'; DROP TABLE lead; --",
+        "line\nline\ttab\u{1}",
+        "😀 é",
+        "null",
+        "[1]",
+    ];
+    let numbers = [i64::MIN, -1, 0, 1, i64::MAX];
+    let database = test.connect().await;
+    let mut transaction = database.begin().await.unwrap();
+    let mut rows = Rows::new(["key", "number"]);
+    for (place, text) in texts.iter().enumerate() {
+        rows.push([(*text).into(), numbers[place % numbers.len()].into()]);
+    }
+    let found = rows.fetch_all(&mut transaction, "SELECT key, number FROM given").await.unwrap();
+    let found: Vec<(String, i64)> = found.iter().map(|row| (row.get("key"), row.get("number"))).collect();
+    let expected = texts.iter().enumerate().map(|(place, text)| ((*text).to_owned(), numbers[place % 5]));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn arriving_write_goes_ahead_of_those_that_wait() {
     let test = TestDatabase::sqlite().await;

@@ -78,9 +78,11 @@ pub(crate) async fn close_all(
     state: DeliveryState,
     now: i64,
 ) -> Result<HashSet<String>> {
-    let mut rows = Rows::new(["delivery_id", "state", "now"]);
+    // The state before is a column: with a constant, PostgreSQL may read the index of all open deliveries.
+    let mut rows = Rows::new(["delivery_id", "before", "state", "now"]);
     for delivery in deliveries {
-        rows.push([delivery.as_str().into(), state.as_str().into(), now.into()]);
+        let before = DeliveryState::Open.as_str();
+        rows.push([delivery.as_str().into(), before.into(), state.as_str().into(), now.into()]);
     }
     let closed = rows
         .fetch_all(
@@ -88,7 +90,7 @@ pub(crate) async fn close_all(
             "UPDATE delivery SET state = given.state, finished_at = given.now, promoted_at = NULL, \
              crm_read_attempts = 0, analysis_attempts = 0, crm_write_attempts = 0, storage_attempts = 0, \
              other_attempts = 0, crm_failed_at = NULL, limit_audited_at = NULL, limit_scope = NULL \
-             FROM given WHERE delivery.delivery_id = given.delivery_id AND delivery.state = 'open' \
+             FROM given WHERE delivery.delivery_id = given.delivery_id AND delivery.state = given.before \
              RETURNING delivery.delivery_id",
         )
         .await?;

@@ -6,15 +6,17 @@ use batcher::{Batcher, Bounds};
 use database::Rows;
 use futures::FutureExt as _;
 use futures::future::join_all;
-use lead::LeadEvent;
+use lead::{LeadEvent, LeadStatus};
 use sqlx::any::AnyRow;
 
 use super::Change;
 use crate::codec::Columns as _;
+use crate::delivery::state_of;
 use crate::work::{KnownRows, work_columns};
-use crate::{Begun, Result, Store, Work};
+use crate::{Begun, DeliveryState, Result, Store, Work};
 
-const BOUNDS: Bounds = Bounds { calls: 64, batches: 2 };
+/// While one reading runs, the next one gathers.
+const BOUNDS: Bounds = Bounds { calls: 64, batches: 1 };
 
 /// The beginning of work on deliveries, in batches.
 pub(super) struct Begins(Batcher<String, (LeadEvent, u32), Result<Begun>>);
@@ -83,7 +85,7 @@ async fn read_untouched(store: &Store, calls: &[(LeadEvent, u32)]) -> Result<Has
             concat!(
                 "SELECT ",
                 work_columns!(),
-                ", CAST(CASE WHEN EXISTS (SELECT 1 FROM lead_assignment s WHERE s.lead_id = l.lead_id) \
+                ", l.status, CAST(CASE WHEN EXISTS (SELECT 1 FROM lead_assignment s WHERE s.lead_id = l.lead_id) \
                    THEN 1 ELSE 0 END AS BIGINT) AS has_assignment, \
                  CAST(CASE WHEN EXISTS (SELECT 1 FROM crm_action a WHERE a.lead_id = l.lead_id) \
                    THEN 1 ELSE 0 END AS BIGINT) AS has_actions, \
@@ -91,10 +93,20 @@ async fn read_untouched(store: &Store, calls: &[(LeadEvent, u32)]) -> Result<Has
                    THEN 1 ELSE 0 END AS BIGINT) AS has_same_address \
                  FROM given JOIN delivery d ON d.delivery_id = given.delivery_id \
                  JOIN lead l ON l.lead_id = d.lead_id AND l.delivery_id = d.delivery_id \
-                 WHERE d.state = 'open' AND l.failure IS NULL AND l.status = 'queued' \
-                 AND NOT EXISTS (SELECT 1 FROM analysis a WHERE a.delivery_id = d.delivery_id AND a.lead_id = d.lead_id)"
+                 WHERE NOT EXISTS (SELECT 1 FROM analysis a WHERE a.delivery_id = d.delivery_id AND a.lead_id = d.lead_id)"
             ),
         )
         .await?;
-    rows.into_iter().map(|row| Ok((row.text("delivery_id")?, row))).collect()
+    // Conditions here and not in the statement, which could use an index of all queued leads for them.
+    let is_untouched = |row: &AnyRow| -> Result<bool> {
+        let is_queued = row.text("status")? == LeadStatus::Queued.as_str();
+        Ok(is_queued && state_of(row)? == DeliveryState::Open && row.optional_text("failure")?.is_none())
+    };
+    let mut untouched = HashMap::new();
+    for row in rows {
+        if is_untouched(&row)? {
+            untouched.insert(row.text("delivery_id")?, row);
+        }
+    }
+    Ok(untouched)
 }
