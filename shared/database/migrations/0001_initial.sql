@@ -51,15 +51,18 @@ CREATE TABLE delivery (
     content      TEXT   NOT NULL,              -- JSON
     arrival      TEXT,                         -- `time`, or `webhook:` and the hash of a signed webhook's id; NULL: its content
     received_at  BIGINT NOT NULL,
-    state        TEXT   NOT NULL CHECK (state IN ('open', 'done', 'superseded', 'failed')),
-    round        BIGINT NOT NULL DEFAULT 1,    -- the number of the present judgement, from 1
-    promoted_at  BIGINT,                       -- when an operator promoted it, for one plan
-    duplicates   BIGINT NOT NULL DEFAULT 0,    -- how often the same content was received again
+    created_at   BIGINT NOT NULL,
     enrichment   TEXT,                         -- the result of enrichment, JSON
+    crm_facts    TEXT,                         -- the reading of the CRM before the judgement of a round, JSON
+    -- The columns that change when the delivery ends are the last: an update logs the bytes from the first to the last
+    -- change.
     enrichment_retry TEXT NOT NULL DEFAULT 'none' CHECK (enrichment_retry IN ('none', 'missing', 'requested')),
     enrich_tries BIGINT NOT NULL DEFAULT 0,    -- repeated requests of enrichment so far
     enrich_again_at BIGINT,                    -- the next repeated request; only of a delivery that is done
-    crm_facts    TEXT,                         -- the reading of the CRM before the judgement of a round, JSON
+    duplicates   BIGINT NOT NULL DEFAULT 0,    -- how often the same content was received again
+    round        BIGINT NOT NULL DEFAULT 1,    -- the number of the present judgement, from 1
+    state        TEXT   NOT NULL CHECK (state IN ('open', 'done', 'superseded', 'failed')),
+    promoted_at  BIGINT,                       -- when an operator promoted it, for one plan
     crm_failed_at BIGINT,                      -- the last failure of the CRM itself, since the delivery was opened
     limit_audited_at BIGINT,                   -- the last audit event of a full limit, since another failure
     limit_scope  TEXT   CHECK (limit_scope IN ('lead', 'all')), -- the leads that this limit concerned
@@ -69,7 +72,6 @@ CREATE TABLE delivery (
     crm_write_attempts BIGINT NOT NULL DEFAULT 0,
     storage_attempts   BIGINT NOT NULL DEFAULT 0,
     other_attempts     BIGINT NOT NULL DEFAULT 0,
-    created_at   BIGINT NOT NULL,
     finished_at  BIGINT
 );
 CREATE INDEX delivery_of_lead ON delivery (lead_id, revision);
@@ -117,16 +119,17 @@ CREATE TABLE crm_action (
     position    BIGINT NOT NULL,               -- in the plan, from 0
     provider    TEXT   NOT NULL,
     kind        TEXT   NOT NULL,
+    created_at  BIGINT NOT NULL,
     parameters  TEXT   NOT NULL,               -- JSON, personal data
+    changes     TEXT,                          -- the field changes with the values before, by record, JSON, personal data
+    -- The columns of the outcome are the last: an update logs the bytes from the first to the last change.
     state       TEXT   NOT NULL CHECK (state IN (
         'pending', 'done', 'failed', 'skipped', 'refused', 'restored', 'erased')),
     record_id   TEXT,
     created     BIGINT,                        -- 1: the record was new
-    changes     TEXT,                          -- the field changes with the values before, JSON, personal data
     left_out    TEXT,                          -- the fields that did not reach the record, with reasons, JSON
     failure     TEXT,                          -- JSON
     attempts    BIGINT NOT NULL,
-    created_at  BIGINT NOT NULL,
     updated_at  BIGINT NOT NULL
 );
 CREATE INDEX crm_action_of_lead ON crm_action (lead_id, created_at, position);

@@ -273,7 +273,7 @@ impl Pipeline {
     async fn is_plan_only(&self, work: &Work) -> Result<bool, Failure> {
         let authority = authority(work);
         let is_shadowed = self.guard.mode() == CrmMode::Shadow && !authority.overrides_shadow_mode();
-        let hold = self.store.crm_hold(self.guard.provider()).await?;
+        let hold = self.steps.crm_hold(self.guard.provider()).await?;
         Ok(is_shadowed || hold.is_some_and(|hold| !authority.overrides_hold(hold.since)))
     }
 

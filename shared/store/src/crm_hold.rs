@@ -1,5 +1,8 @@
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
+use sqlx::any::AnyRow;
 
 use crate::codec::Columns as _;
 use crate::{Result, Store};
@@ -32,8 +35,16 @@ impl Store {
 
     /// The hold on a CRM; none if it is not on hold.
     pub async fn crm_hold(&self, provider: &str) -> Result<Option<CrmHold>> {
-        let query = sqlx::query("SELECT reason, since FROM crm_hold WHERE provider = $1");
-        let row = self.row(query.bind(provider)).await?;
-        row.map(|row| Ok(CrmHold { reason: row.text("reason")?, since: row.time("since")? })).transpose()
+        Ok(self.crm_holds().await?.remove(provider))
+    }
+
+    /// The holds, by CRM.
+    pub(crate) async fn crm_holds(&self) -> Result<HashMap<String, CrmHold>> {
+        let rows = self.rows(sqlx::query("SELECT provider, reason, since FROM crm_hold")).await?;
+        let hold = |row: &AnyRow| {
+            let hold = CrmHold { reason: row.text("reason")?, since: row.time("since")? };
+            Ok((row.text("provider")?, hold))
+        };
+        rows.iter().map(hold).collect()
     }
 }

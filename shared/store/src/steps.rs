@@ -29,7 +29,7 @@ pub use self::ledger::WorkLedger;
 use self::reads::Reads;
 use self::save::{Call, Reply, Saves, Then};
 use crate::assignment::Routed;
-use crate::{Assignment, Begun, Finish, Result, SharedLimits, Store, SuppressionKind, Work};
+use crate::{Assignment, Begun, CrmHold, Finish, Result, SharedLimits, Store, SuppressionKind, Work};
 
 /// A message that is removed from a queue in the database, in the transaction that ends its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +109,11 @@ impl Steps {
         self.reads.suppressed(email).await
     }
 
+    /// The hold on a CRM; none if it is not on hold.
+    pub async fn crm_hold(&self, provider: &str) -> Result<Option<CrmHold>> {
+        self.reads.crm_hold(provider).await
+    }
+
     /// Saves the unsaved results.
     pub async fn save(&self, work: &mut Work) -> Result<(), NotSaved> {
         if work.is_unsaved() {
@@ -165,13 +170,14 @@ impl Steps {
 
     /// Saves the unsaved results together with another step. They remain unsaved if that fails.
     async fn write(&self, work: &mut Work, then: Then) -> Result<Reply, NotSaved> {
+        let is_behind = matches!(then, Then::Assign { .. });
         let call = Call::new(work, then);
         let reply = self.saves.call(work.lead_id.as_str(), call).await?;
         match reply {
             Reply::Raced => Err(NotSaved::Raced),
             Reply::Erased => Err(NotSaved::Erased),
             saved => {
-                work.saved();
+                work.saved(is_behind);
                 Ok(saved)
             }
         }

@@ -42,6 +42,8 @@ pub struct Work {
     pub(crate) unsaved: Vec<Arc<Change>>,
     /// The outcomes of actions that are not saved yet.
     pub(crate) outcomes: Vec<(ActionId, Outcome)>,
+    /// Whether the lead's row lacks saved results: its status and its judgement.
+    pub(crate) is_behind: bool,
 }
 
 /// The kinds of rows that a lead may have. A kind that it had not when the work began needs no reading: most
@@ -104,20 +106,22 @@ impl Work {
             known: KnownRows::ANY,
             unsaved: Vec::new(),
             outcomes: Vec::new(),
+            is_behind: false,
         })
     }
 }
 
 impl Work {
-    /// Everything is saved.
-    pub(crate) fn saved(&mut self) {
+    /// Everything is saved, in the lead's row too unless that is behind.
+    pub(crate) fn saved(&mut self, is_behind: bool) {
         self.unsaved.clear();
         self.outcomes.clear();
+        self.is_behind = is_behind;
     }
 
     /// Whether anything is not.
     pub(crate) fn is_unsaved(&self) -> bool {
-        !(self.unsaved.is_empty() && self.outcomes.is_empty())
+        self.is_behind || !(self.unsaved.is_empty() && self.outcomes.is_empty())
     }
 
     /// Whether a provider may have failed to answer, so that enrichment is requested again after the end.

@@ -2,7 +2,9 @@ use crm::{ActionId, FieldChange};
 use jiff::Timestamp;
 use lead::LeadId;
 use serde::Serialize;
+use sqlx::any::AnyRow;
 
+use crate::changes::RecordChanges;
 use crate::codec::Columns as _;
 use crate::{Result, Store};
 
@@ -25,21 +27,11 @@ impl Store {
     /// The effects of a lead's plans on a CRM that were not undone, newest first; at most 1,000.
     pub async fn written(&self, provider: &str, lead: &LeadId) -> Result<Vec<WrittenAction>> {
         let query = sqlx::query(
-            "SELECT action_id, kind, record_id, changes, updated_at FROM crm_action \
+            "SELECT action_id, position, kind, record_id, changes, updated_at FROM crm_action \
              WHERE lead_id = $1 AND provider = $2 AND state = 'done' ORDER BY created_at DESC, position DESC LIMIT 1000",
         );
         let rows = self.rows(query.bind(lead.as_str()).bind(provider)).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(WrittenAction {
-                    action_id: row.id("action_id")?,
-                    kind: row.text("kind")?,
-                    record_id: row.optional_text("record_id")?.unwrap_or_default(),
-                    changes: row.optional_json("changes")?.unwrap_or_default(),
-                    updated_at: row.time("updated_at")?,
-                })
-            })
-            .collect()
+        rows.iter().map(read).collect()
     }
 
     /// Up to `limit` leads with effects on a CRM that were not undone, in the order of their ids, starting
@@ -59,4 +51,17 @@ impl Store {
             .await?;
         rows.iter().map(|row| row.id("lead_id")).collect()
     }
+}
+
+fn read(row: &AnyRow) -> Result<WrittenAction> {
+    let (kind, position) = (row.text("kind")?, row.number("position")?);
+    let position = u32::try_from(position).unwrap_or(u32::MAX);
+    let records: Vec<RecordChanges> = row.optional_json("changes")?.unwrap_or_default();
+    Ok(WrittenAction {
+        action_id: row.id("action_id")?,
+        record_id: row.optional_text("record_id")?.unwrap_or_default(),
+        changes: records.into_iter().flat_map(|record| record.into_changes(position, &kind)).collect(),
+        updated_at: row.time("updated_at")?,
+        kind,
+    })
 }

@@ -5,9 +5,10 @@ use lead::{Arrival, DeliveryId, Failure, FailureKind, LeadEvent, LeadId, LeadSta
 use serde_json::json;
 
 use super::reopen::reopen_posted_again;
-use super::transitions::{open_row, set_status};
+use super::transitions::open_row;
 use crate::audit::{self, AuditKind};
 use crate::codec::Columns as _;
+use crate::lead_changes::{LeadChange, LeadChanges};
 use crate::work::select_work;
 use crate::{AnalysisRecord, Result, Store, Work};
 
@@ -45,7 +46,6 @@ impl Store {
             transaction.commit().await?;
             return Ok(dead_lettered.map_or(Begun::Nothing, Begun::DeadLettered));
         };
-        set_status(&mut transaction, lead, &delivery, LeadStatus::Processing, None, now).await?;
         let failure: Option<Failure> = row.optional_json("failure")?;
         // A lead that waits for a rate limit begins again and again; only the first time is audited.
         if !failure.is_some_and(|failure| failure.ends_by_itself()) {
@@ -58,6 +58,11 @@ impl Store {
         let mut work = Work::read(&row, content)?;
         work.analysis =
             AnalysisRecord::load(&mut transaction, &work.delivery_id, work.round).await?.map(Arc::new);
+        // The judgement of a work that was interrupted may not be in the lead's row yet.
+        let mut rows = LeadChanges::at(now);
+        let (status, analysis) = (Some(LeadStatus::Processing), work.analysis.as_deref());
+        rows.push(&LeadChange { lead, status, analysis, written: None });
+        rows.write(&mut transaction).await?;
         transaction.commit().await?;
         Ok(Begun::Work(Box::new(work)))
     }

@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
-use database::{Connection, Rows};
+use database::Connection;
 use serde_json::Value;
 
-use super::save::{Call, Reply};
+use super::save::{Call, Present, Reply};
 use super::{Acknowledge, Acknowledgement};
 use crate::assignment::park;
 use crate::audit::AuditEntries;
 use crate::delivery::{close_all, schedule_enrichment};
+use crate::lead_changes::{LeadChange, LeadChanges};
 use crate::{DeliveryState, Finish, Result};
 
 /// A delivery that ends.
@@ -17,6 +18,7 @@ pub(super) struct End<'a> {
     /// The place of its lead in the group.
     pub(super) place: usize,
     pub(super) call: &'a Call,
+    pub(super) present: &'a Present,
     pub(super) finish: &'a Finish,
     pub(super) effects: &'a Value,
     pub(super) message: Option<&'a Acknowledgement>,
@@ -34,38 +36,24 @@ pub(super) async fn finish(
 ) -> Result<()> {
     let deliveries = ends.iter().map(|end| &end.call.delivery);
     let closed = close_all(connection, deliveries, DeliveryState::Done, now).await?;
-    let mut leads = Rows::new(["lead_id", "delivery_id", "status", "crm_provider", "crm_record_id", "now"]);
-    for End { call, finish, effects, .. } in &ends {
+    let mut leads = LeadChanges::at(now);
+    for End { call, present, finish, effects, .. } in &ends {
         if !closed.contains(call.delivery.as_str()) {
             continue;
         }
-        let (provider, record) = match finish {
-            Finish::Synced { provider, record_id } => (Some((*provider).to_owned()), Some(record_id.clone())),
-            _ => (None, None),
-        };
-        leads.push([
-            call.lead.as_str().into(),
-            call.delivery.as_str().into(),
-            finish.status().as_str().into(),
-            provider.into(),
-            record.into(),
-            now.into(),
-        ]);
+        leads.push(&LeadChange {
+            lead: &call.lead,
+            status: present.is_newest.then(|| finish.status()),
+            analysis: call.analysis.as_deref().filter(|_| present.is_newest),
+            written: match finish {
+                Finish::Synced { provider, record_id } => Some((provider, record_id)),
+                _ => None,
+            },
+        });
         let (kind, detail) = finish.audited(effects);
         audit.push(&call.lead, &call.delivery, kind, &detail);
     }
-    leads
-        .execute(
-            connection,
-            "UPDATE lead SET \
-             status = CASE WHEN lead.delivery_id = given.delivery_id THEN given.status ELSE lead.status END, \
-             failure = CASE WHEN lead.delivery_id = given.delivery_id THEN NULL ELSE lead.failure END, \
-             crm_provider = COALESCE(given.crm_provider, lead.crm_provider), \
-             crm_record_id = COALESCE(given.crm_record_id, lead.crm_record_id), \
-             updated_at = CASE WHEN lead.delivery_id = given.delivery_id THEN given.now ELSE lead.updated_at END \
-             FROM given WHERE lead.lead_id = given.lead_id",
-        )
-        .await?;
+    leads.write(connection).await?;
     for End { call, finish, .. } in &ends {
         if closed.contains(call.delivery.as_str()) {
             if call.may_lack_enrichment && !matches!(finish, Finish::Suppressed { .. }) {

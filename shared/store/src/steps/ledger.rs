@@ -120,7 +120,7 @@ impl Ledger for WorkLedger<'_> {
         let reply = self.steps.saves.call(plan.lead_id.as_str(), call).await?;
         match reply {
             Reply::Begun(begun) => {
-                self.with_work(Work::saved);
+                self.with_work(|work| work.saved(true));
                 if is_counted && matches!(begun, BegunPlan::States(_)) {
                     *self.counted() = Counted::At(Reservation(second));
                 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crm::{Authority, BegunPlan, FieldChange, Plan};
+use crm::{Authority, BegunPlan, FieldChange, LedgerState, Plan};
 use database::{Connection, Rows};
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::save::{Present, Reply};
 use crate::audit::{AuditEntries, AuditKind};
+use crate::changes::RecordChanges;
 use crate::codec::{Columns as _, to_json};
 use crate::delivery::close;
 use crate::ledger::action_states;
@@ -39,9 +40,9 @@ impl Submitted {
     }
 
     /// The changes of the action at a position.
-    fn changes_at(&self, position: u32) -> Option<Vec<&FieldChange>> {
+    fn changes_at(&self, position: u32) -> Option<Vec<RecordChanges>> {
         let changes = self.changes.as_ref()?;
-        Some(changes.iter().filter(|change| change.position == position).collect())
+        Some(RecordChanges::of(changes.iter().filter(|change| change.position == position)))
     }
 }
 
@@ -88,10 +89,16 @@ pub(super) async fn begin(
     if let Some(limits) = limits {
         admitted = within_limits(connection, limits, admitted, replies).await?;
     }
-    let plans: Vec<_> = admitted.iter().map(|begin| &begin.submitted.plan).collect();
-    let states = action_states(connection, &plans).await?;
+    let repeated = admitted.iter().filter(|begin| begin.present.has_actions);
+    let repeated: Vec<_> = repeated.map(|begin| &begin.submitted.plan).collect();
+    let mut states = action_states(connection, &repeated).await?.into_iter();
     write(connection, &admitted, now).await?;
-    for (Begin { place, .. }, states) in admitted.iter().zip(states) {
+    for Begin { place, submitted, present } in &admitted {
+        let states = if present.has_actions {
+            states.next().unwrap_or_default()
+        } else {
+            vec![LedgerState::New; submitted.plan.actions.len()]
+        };
         set(replies, *place, BegunPlan::States(states));
     }
     Ok(())
@@ -141,6 +148,19 @@ async fn holds(connection: &mut Connection, plans: &[Begin<'_>]) -> Result<HashM
     rows.iter().map(|row| Ok((row.text("provider")?, row.time("since")?))).collect()
 }
 
+/// The rows of actions that begin.
+macro_rules! insert_actions {
+    ($conflict:literal) => {
+        concat!(
+            "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, changes, \
+             state, attempts, created_at, updated_at) \
+             SELECT action_id, lead_id, delivery_id, position, provider, kind, parameters, changes, 'pending', 1, \
+             now, now FROM given WHERE true",
+            $conflict
+        )
+    };
+}
+
 async fn write(connection: &mut Connection, plans: &[Begin<'_>], now: i64) -> Result<()> {
     let columns = [
         "action_id",
@@ -153,9 +173,10 @@ async fn write(connection: &mut Connection, plans: &[Begin<'_>], now: i64) -> Re
         "changes",
         "now",
     ];
-    let mut rows = Rows::new(columns);
-    for Begin { submitted, .. } in plans {
+    let (mut first, mut repeated) = (Rows::new(columns), Rows::new(columns));
+    for Begin { submitted, present, .. } in plans {
         let plan = &submitted.plan;
+        let rows = if present.has_actions { &mut repeated } else { &mut first };
         for planned in &plan.actions {
             rows.push([
                 planned.action_id.as_str().into(),
@@ -170,19 +191,20 @@ async fn write(connection: &mut Connection, plans: &[Begin<'_>], now: i64) -> Re
             ]);
         }
     }
-    rows.execute(
-        connection,
-        "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, changes, \
-         state, attempts, created_at, updated_at) \
-         SELECT action_id, lead_id, delivery_id, position, provider, kind, parameters, changes, 'pending', 1, now, now \
-         FROM given WHERE true \
-         ON CONFLICT (action_id) DO UPDATE SET delivery_id = excluded.delivery_id, \
-         position = excluded.position, provider = excluded.provider, parameters = excluded.parameters, \
-         changes = CASE WHEN crm_action.state = 'pending' THEN crm_action.changes \
-                   ELSE COALESCE(excluded.changes, crm_action.changes) END, \
-         state = 'pending', failure = NULL, attempts = crm_action.attempts + 1, updated_at = excluded.updated_at \
-         WHERE crm_action.state <> 'done'",
-    )
-    .await?;
+    // A conflict clause costs a second record in PostgreSQL's log for each row.
+    first.execute(connection, insert_actions!("")).await?;
+    repeated
+        .execute(
+            connection,
+            insert_actions!(
+                " ON CONFLICT (action_id) DO UPDATE SET delivery_id = excluded.delivery_id, \
+                 position = excluded.position, provider = excluded.provider, parameters = excluded.parameters, \
+                 changes = CASE WHEN crm_action.state = 'pending' THEN crm_action.changes \
+                           ELSE COALESCE(excluded.changes, crm_action.changes) END, \
+                 state = 'pending', failure = NULL, attempts = crm_action.attempts + 1, \
+                 updated_at = excluded.updated_at WHERE crm_action.state <> 'done'"
+            ),
+        )
+        .await?;
     Ok(())
 }

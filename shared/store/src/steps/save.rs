@@ -20,7 +20,9 @@ use crate::audit::AuditEntries;
 use crate::codec::Columns as _;
 use crate::delivery::state_of;
 use crate::state::EnrichmentRetry;
-use crate::{Assignment, CrmFacts, DeliveryState, Finish, Result, SharedLimits, Store, Work, ledger};
+use crate::{
+    AnalysisRecord, Assignment, CrmFacts, DeliveryState, Finish, Result, SharedLimits, Store, Work, ledger,
+};
 
 /// The writes of one lead at one point of its work.
 pub(super) struct Call {
@@ -28,6 +30,10 @@ pub(super) struct Call {
     pub(super) delivery: DeliveryId,
     pub(super) round: i64,
     pub(super) changes: Vec<Arc<Change>>,
+    /// The judgement of the round, saved or not.
+    pub(super) analysis: Option<Arc<AnalysisRecord>>,
+    /// Whether the lead's row lacks saved results.
+    is_behind: bool,
     outcomes: Vec<(ActionId, Outcome)>,
     /// Whether a repeated request of enrichment may be due after the end.
     pub(super) may_lack_enrichment: bool,
@@ -65,6 +71,8 @@ impl Call {
             delivery: work.delivery_id.clone(),
             round: work.round,
             changes: work.unsaved.clone(),
+            analysis: work.analysis.clone(),
+            is_behind: work.is_behind,
             outcomes: work.outcomes.clone(),
             may_lack_enrichment: work.may_lack_enrichment(),
             may_have_assignment: work.known.assignment,
@@ -80,11 +88,23 @@ impl Call {
             delivery: plan.delivery_id.clone(),
             round: 0,
             changes: Vec::new(),
+            analysis: None,
+            is_behind: false,
             outcomes: Vec::new(),
             may_lack_enrichment: false,
             may_have_assignment: false,
             then: Then::Begin(Box::new(submitted)),
         }
+    }
+}
+
+impl Call {
+    /// Whether the lead's row is to show how far the work is. A plan and the end of the work follow soon
+    /// after the other steps, and the row with all its indexes is then written once.
+    pub(super) fn shows_progress(&self) -> bool {
+        let is_due =
+            |change: &Arc<Change>| matches!(**change, Change::Started { .. } | Change::Judged { .. });
+        matches!(self.then, Then::Nothing) && (self.is_behind || self.changes.iter().any(is_due))
     }
 }
 
@@ -98,11 +118,13 @@ pub(super) struct Saves {
 /// A delivery as it stands, under the lock of its lead.
 pub(super) struct Present {
     state: DeliveryState,
-    is_newest: bool,
+    pub(super) is_newest: bool,
     pub(super) revision: i64,
     enrichment: Option<EnrichmentRetry>,
     crm_facts: Option<Value>,
     is_judged: bool,
+    /// Whether the lead has actions in the ledger.
+    pub(super) has_actions: bool,
 }
 
 #[async_trait]
@@ -127,13 +149,13 @@ impl GroupWrite for Saves {
                 continue;
             }
             replies.push(Reply::Saved);
-            rows.add(call, &mut audit);
+            rows.add(call, present, &mut audit);
             match &call.then {
                 Then::Nothing => {}
                 Then::Assign { routed, routing, facts } => assigns.push((place, routed, routing, facts)),
                 Then::Begin(submitted) => plans.push(plan::Begin { place, submitted, present }),
                 Then::Finish { finish, effects, message } => {
-                    ends.push(end::End { place, call, finish, effects, message: message.as_ref() });
+                    ends.push(end::End { place, call, present, finish, effects, message: message.as_ref() });
                 }
             }
         }
@@ -169,6 +191,7 @@ impl Present {
             enrichment: row.flag("is_enriched")?.then_some(retry),
             crm_facts: row.optional_json("crm_facts")?,
             is_judged: row.flag("is_judged")?,
+            has_actions: row.flag("has_actions")?,
         })
     }
 
@@ -213,7 +236,9 @@ async fn lock(connection: &mut Connection, calls: &[Call]) -> Result<HashMap<Str
              CAST(CASE WHEN d.enrichment IS NULL THEN 0 ELSE 1 END AS BIGINT) AS is_enriched, \
              CAST(CASE WHEN l.delivery_id = d.delivery_id THEN 1 ELSE 0 END AS BIGINT) AS is_newest, \
              CAST(CASE WHEN EXISTS (SELECT 1 FROM analysis a WHERE a.analysis_id = given.analysis_id) \
-                  THEN 1 ELSE 0 END AS BIGINT) AS is_judged \
+                  THEN 1 ELSE 0 END AS BIGINT) AS is_judged, \
+             CAST(CASE WHEN EXISTS (SELECT 1 FROM crm_action c WHERE c.lead_id = d.lead_id) \
+                  THEN 1 ELSE 0 END AS BIGINT) AS has_actions \
              FROM given JOIN delivery d ON d.delivery_id = given.delivery_id JOIN lead l ON l.lead_id = d.lead_id",
         )
         .await?;

@@ -16,7 +16,7 @@ const FEW_ROWS: f64 = 1_000.0;
 
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table_on_postgresql() {
-    let statements = statements().await;
+    let statements = &statements().await.postgres;
     let test = TestDatabase::postgres().await;
     let database = test.connect().await.with_statement_limit(Duration::from_mins(10));
     fill(&database).await;
@@ -44,6 +44,27 @@ async fn no_hot_statement_reads_a_whole_table_on_postgresql() {
         }
     }
     assert!(index_scans > 40, "the plans read as expected: {index_scans}");
+}
+
+/// A table without statistics counts as small, and a plan that is made then is kept while the table grows.
+#[tokio::test]
+async fn statements_over_many_rows_use_indexes_without_statistics() {
+    let statements = &statements().await.postgres;
+    let test = TestDatabase::postgres().await;
+    drop(test.connect().await);
+    let mut connection = PgConnection::connect(test.url()).await.unwrap();
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.unwrap();
+    let over_rows: Vec<_> = statements.iter().filter(|text| text.starts_with("WITH given")).collect();
+    assert!(over_rows.len() > 15, "the statements read as expected: {}", over_rows.len());
+    for statement in over_rows {
+        let plan = plan(&mut connection, statement).await;
+        for node in nodes(&plan) {
+            let kind = node["Node Type"].as_str().unwrap();
+            let is_small = node["Relation Name"].as_str().is_some_and(|table| SMALL.contains(&table));
+            let is_full = kind == "Seq Scan" || (kind.starts_with("Index") && node["Index Cond"].is_null());
+            assert!(is_small || !is_full, "{statement}\n{plan:#}");
+        }
+    }
 }
 
 async fn plan(connection: &mut PgConnection, statement: &str) -> Value {

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use breaker::{Day, Spending as _, Taken};
 use crm::testing::every_action;
-use crm::{Health as _, Outcome, Plan};
+use crm::{Health as _, Ledger as _, LimitSettings, Outcome, Plan};
 use database::testing::TestDatabase;
 use enrichment::{Enrichment, EnrichmentStatus};
 use jiff::Timestamp;
 use lead::{Arrival, Clock as _, Dependency, Failure, LeadEvent, ManualClock};
 use serde_json::json;
-use store::{Awaits, Begun, Cursor, Finish, LeadFilter, Store, Work};
+use store::{Awaits, Begun, Cursor, Finish, LeadFilter, SharedLimits, Steps, Store, Work};
 use testkit::fixtures::{
     begin_plan, finish, finish_actions, judgement, new_lead, note, rejected_body, save_enrichment,
     save_judgement,
@@ -27,9 +27,15 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<BTreeSet<String>>>);
 
-/// All data statements of the hot paths, collected once per process. Both backends run the same texts.
-pub(crate) async fn statements() -> &'static BTreeSet<String> {
-    static STATEMENTS: OnceCell<BTreeSet<String>> = OnceCell::const_new();
+/// All data statements of the hot paths on each database, collected once per process. Only the beginning of
+/// those over many rows differs.
+pub(crate) struct Statements {
+    pub(crate) sqlite: BTreeSet<String>,
+    pub(crate) postgres: BTreeSet<String>,
+}
+
+pub(crate) async fn statements() -> &'static Statements {
+    static STATEMENTS: OnceCell<Statements> = OnceCell::const_new();
     STATEMENTS.get_or_init(collect).await
 }
 
@@ -50,18 +56,25 @@ pub(crate) fn index_of_list(statement: &str) -> Option<&'static str> {
     indexes.iter().find(|(condition, _)| first.starts_with(condition)).map(|(_, index)| *index)
 }
 
-async fn collect() -> BTreeSet<String> {
+async fn collect() -> Statements {
     let collector = Collector::default();
     let subscriber = tracing_subscriber::registry().with(collector.clone());
     tracing::subscriber::set_global_default(subscriber).unwrap(); // SQLite's statements run on threads of their own
-    let test = TestDatabase::sqlite().await;
+    Statements {
+        sqlite: collect_on(TestDatabase::sqlite().await, &collector).await,
+        postgres: collect_on(TestDatabase::postgres().await, &collector).await,
+    }
+}
+
+async fn collect_on(test: TestDatabase, collector: &Collector) -> BTreeSet<String> {
     let clock = ManualClock::default();
     let store = Store::new(test.connect().await, Arc::new(clock.clone()));
     collector.0.lock().unwrap().clear();
     every_hot_path(&store, &clock).await;
     every_arrival(&store, &clock).await;
+    every_step_of_many(&store, &clock).await;
     let is_on_data = |statement: &String| {
-        ["SELECT", "INSERT", "UPDATE", "DELETE"].iter().any(|verb| statement.starts_with(verb))
+        ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].iter().any(|verb| statement.starts_with(verb))
     };
     let run = std::mem::take(&mut *collector.0.lock().unwrap());
     run.into_iter().filter(is_on_data).collect()
@@ -101,6 +114,32 @@ async fn every_arrival(store: &Store, clock: &ManualClock) {
     }
     let mut transaction = store.database().begin().await.unwrap();
     store.accept_arrival(&mut transaction, &event("b", 2)).await.unwrap();
+}
+
+/// Runs the steps that leads share, with the limits.
+async fn every_step_of_many(store: &Store, clock: &ManualClock) {
+    let event = LeadEvent::new(new_lead("eve@example.com", "c"), clock.now());
+    let mut transaction = store.database().begin().await.unwrap();
+    store.accept_arrivals(&mut transaction, std::slice::from_ref(&event)).await.unwrap();
+    transaction.commit().await.unwrap();
+    let settings =
+        LimitSettings { per_lead: 99, per_account: 99, global: 99, window: Duration::from_secs(60) };
+    let limits = Arc::new(SharedLimits::new(store.clone(), settings));
+    let steps = Steps::with(store.clone(), Some(limits), None);
+    steps.suppressed(&event.lead.email).await.unwrap();
+    steps.crm_hold("mock").await.unwrap();
+    steps.load(&Dependency::new("crm.mock")).await.unwrap();
+    let Begun::Work(mut work) = steps.begin(&event, 1).await.unwrap() else { panic!("nothing to do") };
+    work.enriched(Enrichment::nothing(EnrichmentStatus::NotFound), json!({}));
+    work.judged(judgement(&work, "rules", clock.now()), None);
+    let actions = every_action(&work.lead_id, &work.delivery_id);
+    let account = Some("a".to_owned());
+    let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, account, actions);
+    let ledger = steps.ledger(&mut work);
+    ledger.limits().unwrap().reserve(&plan.lead_id, Some("a"), 1).await.unwrap();
+    ledger.begin("mock", &plan, None, crm::Authority::Normal).await.unwrap();
+    let finish = Finish::Synced { provider: "mock", record_id: "1".into() };
+    steps.end(&mut work, finish, json!([]), None).await.unwrap();
 }
 
 /// Runs all steps of a lead, and then the most frequent client requests.

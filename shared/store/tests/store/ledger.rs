@@ -4,13 +4,16 @@ use crm::testing::{MemoryLedger, every_action};
 use crm::{
     ActionId, Authority, BegunPlan, Effect, Ledger, LedgerState, LeftOut, Object, Omission, Outcome, Plan,
 };
-use lead::{Failure, LeadEvent};
+use lead::{Failure, LeadEvent, LeadStatus};
 use on_both::on_both;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use store::{AuditKind, Steps};
+use serde_json::json;
+use store::{AuditKind, Begun, Steps};
 
-use crate::support::{Fixture, begin, begin_plan, event, finish_actions, kinds, settled};
+use crate::support::{
+    Fixture, begin, begin_plan, company, event, finish_actions, judged, kinds, lead, settled,
+};
 
 const NORMAL: Authority = Authority::Normal;
 
@@ -253,4 +256,31 @@ async fn a_finished_older_delivery_may_still_write(fixture: Fixture) {
     settled(&fixture, &store, &older).await;
     store.accept(&newer).await.unwrap();
     begin_plan(&store, "mock", &plan(&older, 9), NORMAL).await;
+}
+
+/// The row of a lead is written once for a plan and the end of the work. Whatever comes between shows the
+/// judgement all the same.
+#[on_both]
+async fn interrupted_plan_leaves_its_judgement_in_force(fixture: Fixture) {
+    let store = fixture.store().await;
+    let steps = Steps::new(store.clone());
+    for (name, is_saved) in [("died", false), ("failed", true)] {
+        let event = event(name, "a", 0);
+        store.accept(&event).await.unwrap();
+        let Begun::Work(mut work) = steps.begin(&event, 1).await.unwrap() else { panic!("there is work") };
+        work.enriched(company("Fintech"), json!({}));
+        let analysis = judged(&fixture, &work, "rules");
+        work.judged(analysis, None);
+        let ledger = steps.ledger(&mut work);
+        ledger.begin("mock", &plan(&event, 1), None, NORMAL).await.unwrap();
+        assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Queued, "{name}");
+        if is_saved {
+            steps.save(&mut work).await.unwrap();
+        } else {
+            assert!(matches!(steps.begin(&event, 2).await.unwrap(), Begun::Work(_)));
+        }
+        assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Processing, "{name}");
+        let in_force = store.analysis_in_force(&event.lead_id).await.unwrap();
+        assert_eq!(in_force.unwrap().provider, "rules", "{name}");
+    }
 }
