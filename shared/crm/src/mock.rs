@@ -1,15 +1,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use database::{Database, DatabaseError, Group, IdOfLead, LeadRows, to_millis};
+use database::{Database, DatabaseError, Group, IdOfLead, LeadRows, SharedReads, to_millis};
+use futures::FutureExt as _;
 use lead::{Clock, Failure, LeadId};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+mod records;
 mod writes;
 
+use self::records::{Key, key_of, read_all};
 use self::writes::{Writes, decide};
 use crate::{
     About, Effect, Executor, FieldChange, Known, KnownLead, Mapping, Mode, Object, PlannedAction,
@@ -29,6 +32,7 @@ pub struct MockCrm {
     clock: Arc<dyn Clock>,
     mapping: Arc<Mapping>,
     writes: Arc<Group<Writes>>,
+    reads: Arc<SharedReads<Vec<Key>, Vec<Option<MockRecord>>>>,
 }
 
 /// A record of the mock CRM. Its `Debug` hides the fields, which are personal.
@@ -71,7 +75,12 @@ impl MockCrm {
     fn with(database: Database, clock: Arc<dyn Clock>, mapping: Arc<Mapping>) -> Self {
         let writes = Writes { clock: Arc::clone(&clock), mapping: Arc::clone(&mapping) };
         let writes = Arc::new(Group::new(database.clone(), writes));
-        Self { database, clock, mapping, writes }
+        let read_from = database.clone();
+        let reads = SharedReads::new(move |calls| {
+            let database = read_from.clone();
+            async move { read_all(&database, calls).await }.boxed()
+        });
+        Self { database, clock, mapping, writes, reads: Arc::new(reads) }
     }
 
     /// Replaces the built-in mapping.
@@ -116,13 +125,16 @@ impl MockCrm {
         decide(&self.mapping, lead, planned, present)
     }
 
-    async fn present(&self, object: Object, external_id: &str) -> Result<Option<PresentRecord>, Failure> {
-        let record = self.record(object, external_id).await?;
-        Ok(record.map(|record| PresentRecord {
-            record_id: record.record_id,
-            fields: record.fields,
-            adopted: false,
-        }))
+    /// The present records of a lead's actions, in their order. Leads that ask at the same time share the
+    /// statement.
+    async fn present(
+        &self,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+    ) -> Result<Vec<Option<PresentRecord>>, Failure> {
+        let keys = actions.iter().map(|planned| key_of(lead, planned)).collect();
+        let records = self.reads.read(keys).await?;
+        Ok(records.into_iter().map(|record| record.map(PresentRecord::from)).collect())
     }
 
     async fn put_back(&self, change: &FieldChange, old: Value) -> Result<(), DatabaseError> {
@@ -174,11 +186,10 @@ impl Executor for MockCrm {
         let Some(record) = self.record(action.action.object(), action.external_id(lead)).await? else {
             return Ok(None);
         };
-        let present =
-            PresentRecord { record_id: record.record_id.clone(), fields: record.fields, adopted: false };
-        let in_place = self.decide(lead, action, Some(&present)).is_none_or(|write| write.is_up_to_date());
         let created = action.action.mode() != Mode::Update && record.writes == 1;
-        Ok(in_place.then(|| Effect::new(record.record_id, created)))
+        let present = PresentRecord::from(record);
+        let in_place = self.decide(lead, action, Some(&present)).is_none_or(|write| write.is_up_to_date());
+        Ok(in_place.then(|| Effect::new(present.record_id, created)))
     }
 
     async fn probe(&self) -> Result<(), Failure> {
@@ -199,12 +210,10 @@ impl Executor for MockCrm {
     }
 
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
-        let mut changes = Vec::new();
-        for planned in actions {
-            let present = self.present(planned.action.object(), planned.external_id(lead)).await?;
-            changes.extend(self.decide(lead, planned, present.as_ref()).map(|write| write.changes));
-        }
-        Ok(changes.into_iter().flatten().collect())
+        let present = self.present(lead, actions).await?;
+        let writes = actions.iter().zip(&present);
+        let writes = writes.filter_map(|(planned, present)| self.decide(lead, planned, present.as_ref()));
+        Ok(writes.flat_map(|write| write.changes).collect())
     }
 
     async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
@@ -214,7 +223,7 @@ impl Executor for MockCrm {
     async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
         let mut results = Vec::with_capacity(changes.len());
         for change in changes {
-            let present = self.present(change.object, &change.external_id).await?;
+            let present = self.record(change.object, &change.external_id).await?.map(PresentRecord::from);
             match change.restorable(None, present.as_ref()) {
                 Err(reason) => results.push(reason),
                 Ok(old) => {
@@ -224,6 +233,12 @@ impl Executor for MockCrm {
             }
         }
         Ok(results)
+    }
+}
+
+impl From<MockRecord> for PresentRecord {
+    fn from(record: MockRecord) -> Self {
+        Self { record_id: record.record_id, fields: record.fields, adopted: false }
     }
 }
 

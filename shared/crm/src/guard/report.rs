@@ -39,7 +39,8 @@ impl Guard {
         if let Some(Failure { code, .. }) = failure {
             tracing::warn!(%lead_id, %action_id, provider, kind, outcome, %code, "crm action");
         } else {
-            tracing::info!(%lead_id, %action_id, provider, kind, outcome, "crm action");
+            // Several for each lead: the line of the settled lead tells enough.
+            tracing::debug!(%lead_id, %action_id, provider, kind, outcome, "crm action");
         }
     }
 }

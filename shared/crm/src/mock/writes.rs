@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use database::{Backend, Connection, DatabaseError, GroupWrite, Rows, to_millis};
+use database::{Connection, DatabaseError, GroupWrite, Rows, to_millis};
 use lead::{Clock, Failure, LeadId};
 use serde_json::{Map, Value};
 
+use super::records::{Key, Lock, key_of, read_records};
 use super::{MockRecord, record_id};
 use crate::{Effect, Mapping, Mode, PlannedAction, PresentRecord, RecordWrite};
 
@@ -25,8 +26,6 @@ struct Record {
     writes: i64,
     stored_writes: i64,
 }
-
-type Key = (&'static str, String);
 
 #[async_trait]
 impl GroupWrite for Writes {
@@ -108,10 +107,6 @@ pub(super) fn decide(
     RecordWrite::resolve(mapping, None, planned, target, id, present)
 }
 
-fn key_of(lead: &LeadId, planned: &PlannedAction) -> Key {
-    (planned.action.object().as_str(), planned.external_id(lead).to_owned())
-}
-
 /// Reads the present records of the actions, and locks them until the transaction ends.
 async fn read(
     connection: &mut Connection,
@@ -120,31 +115,11 @@ async fn read(
     let keys: BTreeSet<Key> = (calls.iter())
         .flat_map(|(lead, actions)| actions.iter().map(|planned| key_of(lead, planned)))
         .collect();
-    let mut rows = Rows::new(["object", "external_id"]);
-    for (object, external_id) in &keys {
-        rows.push([(*object).into(), external_id.as_str().into()]);
-    }
-    macro_rules! select {
-        ($end:literal) => {
-            concat!(
-                "SELECT r.object, r.external_id, r.record_id, r.fields, r.writes FROM given JOIN mock_crm_record r \
-                 ON r.object = given.object AND r.external_id = given.external_id",
-                $end
-            )
-        };
-    }
-    let read = match connection.backend() {
-        Backend::Sqlite => select!(""),
-        Backend::Postgres => select!(" ORDER BY r.object, r.external_id FOR UPDATE OF r"),
-    };
-    let mut records = BTreeMap::new();
-    for row in rows.fetch_all(connection, read).await? {
-        let MockRecord { object, external_id, record_id, fields, writes } = MockRecord::of_row(&row)?;
-        let known = keys.iter().find(|(name, id)| *name == object && *id == external_id);
-        let Some(key) = known else { continue };
-        records.insert(key.clone(), Record { id: record_id, fields, writes, stored_writes: writes });
-    }
-    Ok(records)
+    let records = read_records(connection, &keys, Lock::Write).await?;
+    let records = records.into_iter().map(|(key, MockRecord { record_id: id, fields, writes, .. })| {
+        (key, Record { id, fields, writes, stored_writes: writes })
+    });
+    Ok(records.collect())
 }
 
 /// Stores the records that were written. A record that another transaction has created since it was read
