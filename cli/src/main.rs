@@ -13,9 +13,14 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 use runtime::Variables;
 
 use crate::args::{Args, Command};
+
+/// Leads cause many small allocations on several threads: the system's allocator takes a tenth of their time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -3,9 +3,9 @@
 mod app;
 mod connections;
 mod janitor;
-mod server_threads;
 mod stop;
 mod tasks;
+mod threads;
 mod webhook;
 mod write_timeout;
 
@@ -27,9 +27,9 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::app::App;
 use self::connections::{Bounds, serve};
 use self::janitor::{JANITOR_INTERVAL, build_janitor, run_janitor};
-use self::server_threads::ServerThreads;
 use self::stop::StopSignals;
 use self::tasks::Tasks;
+use self::threads::Threads;
 use self::webhook::webhook;
 use crate::sink::{DatabaseSink, SpoolFolder, SpooledSink, drain_spools};
 
@@ -84,6 +84,8 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     let app = App::assemble(&config).await?;
     let shutdown = CancellationToken::new();
     let mut tasks = Tasks::default();
+    // In SQLite, arriving leads wait for a transaction of the worker.
+    let worker_threads = Threads::of_worker(app.store.database().backend() != database::Backend::Sqlite)?;
 
     let worker = Worker::new(
         Arc::clone(&app.queue),
@@ -101,7 +103,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         state.without_worker()
     } else {
         let token = shutdown.clone();
-        tasks.spawn("the worker", async move { worker.run(token).await });
+        tasks.spawn_on(&worker_threads.handle(), "the worker", async move { worker.run(token).await });
         let janitor = Arc::new(build_janitor(&config, &app));
         let round = move || {
             let janitor = Arc::clone(&janitor);
@@ -118,7 +120,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         let sink = sink(&config, &app, waker, &mut tasks, &shutdown)?;
         router = router.merge(webhook(&config, &app, sink)?);
     }
-    let threads = ServerThreads::start()?;
+    let threads = Threads::of_server()?;
     let listener = threads.handle().spawn(TcpListener::bind(listen)).await?;
     let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
     tracing::info!(
