@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use lead::{Cause, Clock, Dependency, Failure, FailureClass};
+use tokio::sync::Semaphore;
 use trace::Span;
 
 use crate::codes;
@@ -34,8 +35,8 @@ const ENVELOPE_BYTES: usize = 8 * 1024;
 
 /// Judges leads with an AI service.
 ///
-/// Each call goes through the circuit breaker, then reserves its worst-case cost in the budget, then calls
-/// the service once. The outcome and the real cost are reported to both afterwards.
+/// Each call waits for a place, goes through the circuit breaker, then reserves its worst-case cost in the
+/// budget, then calls the service once. The outcome and the real cost are reported to both afterwards.
 pub struct ModelAnalyst {
     service: Arc<dyn Service>,
     model: Model,
@@ -53,6 +54,8 @@ pub struct Guards {
     pub breaker: Option<CircuitBreaker>,
     /// Daily budget, in millionths of a US dollar.
     pub budget: Option<Budget>,
+    /// The calls that this process may make at the same time.
+    pub places: Option<Arc<Semaphore>>,
 }
 
 impl ModelAnalyst {
@@ -83,6 +86,11 @@ impl ModelAnalyst {
 
     /// Sends one question and records its cost.
     async fn ask(&self, question: &Question) -> Result<Analysis, AnalysisError> {
+        // Before the other guards, which hold something for the call. Nothing closes the semaphore.
+        let _place = match &self.guards.places {
+            Some(places) => places.acquire().await.ok(),
+            None => None,
+        };
         let permit = self.permit().await?;
         let worst = self.worst_case(question);
         let reservation = match self.reserve(worst).await {

@@ -23,6 +23,8 @@ pub struct Settings {
     pub bedrock_model: String,
     /// `AI_BUDGET_USD_PER_DAY`, in millionths of a US dollar. `None` is no limit.
     pub budget_microusd_per_day: Option<u64>,
+    /// `AI_CONCURRENCY`: the number of calls of one process to one service at the same time.
+    pub concurrency: usize,
     /// `PROMPT_FILE`, in place of the built-in prompt.
     pub prompt_file: Option<ConfigFile>,
     /// `MODELS_FILE`, in place of the built-in list of models.
@@ -91,6 +93,7 @@ impl Settings {
             bedrock: BedrockSettings { base_url: variables.text("BEDROCK_BASE_URL"), timeout },
             bedrock_model: text("BEDROCK_MODEL_ID", "global.anthropic.claude-haiku-5-5"),
             budget_microusd_per_day: budget(variables)?,
+            concurrency: variables.number("AI_CONCURRENCY", 64, 1..=1_000)?,
             prompt_file: variables.file("PROMPT_FILE"),
             models_file: variables.file("MODELS_FILE"),
         };

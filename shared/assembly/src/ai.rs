@@ -10,6 +10,7 @@ use lead::{Clock, Dependency, SystemClock};
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
 use store::Store;
+use tokio::sync::Semaphore;
 
 /// The dependency name in deferrals by the daily budget.
 const BUDGET: Dependency = Dependency::new("ai.budget");
@@ -39,7 +40,11 @@ pub(crate) fn guarded(
         let budget = settings
             .budget_microusd_per_day
             .map(|limit| Budget::new(BUDGET, limit, Arc::new(store.clone()), Arc::clone(clock)));
-        Guards { breaker: Some(breaker), budget }
+        Guards {
+            breaker: Some(breaker),
+            budget,
+            places: Some(Arc::new(Semaphore::new(settings.concurrency))),
+        }
     };
     assemble(settings, icp, aws, &guards, clock)
 }

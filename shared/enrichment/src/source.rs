@@ -8,6 +8,7 @@ use breaker::{BreakerSettings, Budget, CircuitBreaker, Health, Permit, Spending}
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use lead::{Cause, Clock, Dependency, Failure, FailureClass};
+use tokio::sync::Semaphore;
 
 use crate::provider::not_yet;
 use crate::single_flight::SingleFlight;
@@ -19,6 +20,9 @@ const CLAIM_POLL: Duration = Duration::from_millis(200);
 const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 /// Pause after a refusal that lasts until an operator acts, such as a rejected key.
 const REFUSED_PAUSE: Duration = Duration::from_mins(5);
+/// The requests of one process to one provider at the same time. More leads wait, but not within the timeout
+/// of a request.
+const MAX_REQUESTS: usize = 64;
 /// The price of a record, in the provider's credits. An unknown company is free.
 const CREDITS: u64 = 1;
 
@@ -72,6 +76,7 @@ struct Guards {
     budget: Option<Budget>,
     terms: Terms,
     single_flight: SingleFlight<String, Lookup>,
+    places: Semaphore,
 }
 
 impl Source {
@@ -100,6 +105,7 @@ impl Source {
             }),
             terms,
             single_flight: SingleFlight::new(),
+            places: Semaphore::new(MAX_REQUESTS),
         };
         Self { guards: Some(guards), ..self }
     }
@@ -134,6 +140,11 @@ impl Source {
     }
 
     async fn cached_or_fetched(&self, guards: &Guards, domain: &str) -> Lookup {
+        if let Some(kept) = self.cached(guards, domain).await? {
+            return self.to_lookup(kept.answer, kept.fetched_at);
+        }
+        // Nothing closes the semaphore.
+        let _place = guards.places.acquire().await.ok();
         let (name, deadline) = (self.provider.name(), tokio::time::Instant::now() + self.timeout);
         loop {
             let now = self.clock.now();

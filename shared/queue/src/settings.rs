@@ -62,7 +62,7 @@ impl Settings {
         Ok(Self {
             backend: Backend::read(variables)?,
             visibility_timeout: Duration::from_secs(visibility),
-            worker_concurrency: variables.number("WORKER_CONCURRENCY", 64, 1..=1_000)?,
+            worker_concurrency: variables.number("WORKER_CONCURRENCY", 256, 1..=1_000)?,
             spool_dir: variables.text("SPOOL_DIR").unwrap_or_else(|| "spool".to_owned()).into(),
             spool_max_bytes: variables.number("SPOOL_MAX_BYTES", 1 << 30, 1 << 20..=1 << 50)?,
         })

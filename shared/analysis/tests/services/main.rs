@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod bedrock;
+mod concurrency;
 mod foreign;
 mod gemini;
 mod guards;

@@ -49,6 +49,7 @@ impl Shared {
             budget: self
                 .budget
                 .map(|limit| Budget::new(BUDGET, limit, Arc::clone(&self.spending) as _, clock())),
+            places: None,
         };
         ModelAnalyst::new(service, model, prompt, Contract::default(), guards, clock())
     }

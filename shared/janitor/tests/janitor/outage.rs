@@ -47,7 +47,7 @@ impl<'a> Site<'a> {
             model,
             Prompt::built_in(),
             Icp::default_config().contract,
-            Guards { breaker: Some(breaker), budget: None },
+            Guards { breaker: Some(breaker), ..Guards::default() },
             clock.clone(),
         ));
         let pipeline = Arc::new(fixture.pipeline(analyst));
