@@ -38,6 +38,7 @@ pub(crate) enum Part {
     Peer,
     Lpush,
     Crm,
+    Slow,
     Scale,
 }
 

@@ -31,15 +31,8 @@ pub(crate) async fn calls(servers: &Servers, table: &mut Table) -> anyhow::Resul
         note(&format!("calls to {name}"));
         let Some(entry) = CATALOGUE.iter().find(|entry| entry.name == name) else { continue };
         let fake = Fake::serve(entry.name, router(entry)).await?;
-        let mut variables: Vec<_> = entry
-            .variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.replace("{url}", &fake.url())))
-            .collect();
-        variables.push((entry.selected_by.0.to_owned(), entry.selected_by.1.to_owned()));
-        for limit in ["CRM_LIMIT_PER_ACCOUNT", "CRM_LIMIT_GLOBAL"] {
-            variables.push((limit.to_owned(), "1000000".to_owned()));
-        }
+        let mut variables = variables_of(entry, &fake);
+        variables.extend(without_limits());
         let instance = Instance::create(System::Sqlite, servers, &variables).await?;
         let processes = instance.start(Running::IntakeAndWork).await?;
         let mut exchanges = fake.follow();
@@ -59,6 +52,20 @@ pub(crate) async fn calls(servers: &Servers, table: &mut Table) -> anyhow::Resul
         processes.stop().await?;
     }
     Ok(())
+}
+
+/// The variables that select a fake.
+pub(crate) fn variables_of(entry: &Entry, fake: &Fake) -> Vec<(String, String)> {
+    let given = entry.variables.iter().map(|(name, value)| (*name, value.replace("{url}", &fake.url())));
+    let selected = (entry.selected_by.0, entry.selected_by.1.to_owned());
+    given.chain([selected]).map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The variables that lift the product's own limits of actions.
+pub(crate) fn without_limits() -> impl Iterator<Item = (String, String)> {
+    ["CRM_LIMIT_PER_ACCOUNT", "CRM_LIMIT_GLOBAL"]
+        .into_iter()
+        .map(|name| (name.to_owned(), "1000000".to_owned()))
 }
 
 /// The fake of a CRM, without limits of HubSpot's account.

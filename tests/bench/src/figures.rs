@@ -55,11 +55,13 @@ pub(crate) enum Figure {
     SalesforceBurst,
     HubSpotLone,
     HubSpotBurst,
+    SlowRatio,
+    SlowMemory,
 }
 
 impl Figure {
     /// Every row, with its label and the number of decimals.
-    const ALL: [(Self, &str, usize); 18] = [
+    const ALL: [(Self, &str, usize); 20] = [
         (Self::Posts, "posts/s", 0),
         (Self::Finished, "accepted and finished leads/s", 0),
         (Self::PostP50, "acknowledgement at full speed, p50 ms", 1),
@@ -78,6 +80,8 @@ impl Figure {
         (Self::SalesforceBurst, "Salesforce calls a lead, in a burst", 1),
         (Self::HubSpotLone, "HubSpot calls a lead, lone", 1),
         (Self::HubSpotBurst, "HubSpot calls a lead, in a burst", 1),
+        (Self::SlowRatio, "slow AI and CRM: duration, times the ideal", 2),
+        (Self::SlowMemory, "slow AI and CRM: peak memory, MB", 0),
     ];
 
     /// Whether more is better, so that its ratio to the peer is shown.

@@ -15,6 +15,7 @@ mod measure;
 mod process;
 mod scale;
 mod servers;
+mod slow;
 mod system;
 
 use std::io::Write as _;
@@ -32,26 +33,33 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let servers = Servers::of_environment()?;
     let mut table = Table::default();
+    // A part that fails does not take the figures of the others with it.
+    let measured = measure_parts(&arguments, &servers, &mut table).await;
+    writeln!(std::io::stdout(), "\n{table}")?;
+    measured
+}
+
+async fn measure_parts(arguments: &Arguments, servers: &Servers, table: &mut Table) -> anyhow::Result<()> {
     for round in 1..=arguments.rounds {
         for part in arguments.parts() {
             note(&format!("round {round} of {}: {}", arguments.rounds, part.name()));
             match part {
-                Part::Sqlite => measure::system(System::Sqlite, &servers, &arguments, &mut table).await?,
-                Part::Postgres => measure::system(System::Postgres, &servers, &arguments, &mut table).await?,
-                Part::Redis => measure::system(System::Redis, &servers, &arguments, &mut table).await?,
-                Part::Peer => measure::system(System::Peer, &servers, &arguments, &mut table).await?,
+                Part::Sqlite => measure::system(System::Sqlite, servers, arguments, table).await?,
+                Part::Postgres => measure::system(System::Postgres, servers, arguments, table).await?,
+                Part::Redis => measure::system(System::Redis, servers, arguments, table).await?,
+                Part::Peer => measure::system(System::Peer, servers, arguments, table).await?,
                 Part::Lpush => {
-                    let rate = measure::lpush(&servers, &arguments).await?;
+                    let rate = measure::lpush(servers, arguments).await?;
                     table.record(Column::Lpush, figures::Figure::Posts, rate);
                 }
                 // The same in every round.
-                Part::Crm if round == 1 => crm::calls(&servers, &mut table).await?,
-                Part::Scale if round == 1 => scale::scale(&servers, &arguments).await?,
+                Part::Crm if round == 1 => crm::calls(servers, table).await?,
+                Part::Slow => slow::slow(servers, table).await?,
+                Part::Scale if round == 1 => scale::scale(servers, arguments).await?,
                 Part::Crm | Part::Scale => {}
             }
         }
     }
-    writeln!(std::io::stdout(), "\n{table}")?;
     Ok(())
 }
 

@@ -24,7 +24,9 @@ const CHANGES: [(&str, &str); 31] = [
     ("decision", "CASE ids.n % 5 WHEN 0 THEN 'ROUTE_TO_SDR' WHEN 1 THEN 'IGNORE' ELSE 'NURTURE' END"),
     ("fallback", "CASE WHEN ids.n % 2000 = 5 THEN 1 ELSE 0 END"),
     ("created_at", "sample.created_at - ids.n * 20"),
-    ("updated_at", "sample.updated_at - ids.n * 20"),
+    // Leads that await an AI are not due: their ids do not follow from their contents, so that they cannot be
+    // judged.
+    ("updated_at", "sample.updated_at + CASE WHEN ids.n % 2000 = 5 THEN 86400000 ELSE -ids.n * 20 END"),
     ("received_at", "sample.received_at - ids.n * 20"),
     ("assigned_at", "sample.assigned_at - ids.n * 20"),
     ("finished_at", "sample.finished_at - ids.n * 20"),
