@@ -70,7 +70,7 @@ impl Server {
                 collected.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
-        let mut server = Self { child, address: String::new(), client: Client::new(), logs };
+        let mut server = Self { child, address: String::new(), client: client()?, logs };
         server.address = is_ready
             .recv_timeout(Duration::from_mins(1))
             .map_err(|_| anyhow::anyhow!("the server did not become ready:\n{}", server.logs().join("\n")))?;
@@ -159,6 +159,12 @@ impl Drop for Server {
         let _ = self.child.kill(); // it may have exited already
         let _ = self.child.wait();
     }
+}
+
+/// A client that does not use a connection again while the server may be closing it: the shortest
+/// `READ_TIMEOUT_SECONDS` is one second.
+fn client() -> anyhow::Result<Client> {
+    Ok(Client::builder().pool_idle_timeout(Duration::from_millis(500)).build()?)
 }
 
 fn send(request: RequestBuilder) -> anyhow::Result<Answer> {
