@@ -84,8 +84,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     let app = App::assemble(&config).await?;
     let shutdown = CancellationToken::new();
     let mut tasks = Tasks::default();
-    // In SQLite, arriving leads wait for a transaction of the worker.
-    let worker_threads = Threads::of_worker(app.store.database().backend() != database::Backend::Sqlite)?;
+    let worker_threads; // if this process has a worker
 
     let worker = Worker::new(
         Arc::clone(&app.queue),
@@ -102,6 +101,9 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     let state = if options.api_only {
         state.without_worker()
     } else {
+        // In SQLite, arriving leads wait for a transaction of the worker.
+        let yield_to_others = app.store.database().backend() != database::Backend::Sqlite;
+        worker_threads = Threads::of_worker(yield_to_others)?;
         let token = shutdown.clone();
         tasks.spawn_on(&worker_threads.handle(), "the worker", async move { worker.run(token).await });
         let janitor = Arc::new(build_janitor(&config, &app));

@@ -140,17 +140,14 @@ impl Source {
     }
 
     async fn cached_or_fetched(&self, guards: &Guards, domain: &str) -> Lookup {
-        if let Some(kept) = self.cached(guards, domain).await? {
-            return self.to_lookup(kept.answer, kept.fetched_at);
-        }
-        // Nothing closes the semaphore.
-        let _place = guards.places.acquire().await.ok();
         let (name, deadline) = (self.provider.name(), tokio::time::Instant::now() + self.timeout);
         loop {
-            let now = self.clock.now();
             if let Some(kept) = self.cached(guards, domain).await? {
                 return self.to_lookup(kept.answer, kept.fetched_at);
             }
+            // Before the guards, which hold something for the request. Nothing closes the semaphore.
+            let place = guards.places.acquire().await.ok();
+            let now = self.clock.now();
             let permit = guards.breaker.acquire().await.inspect_err(|_| self.count("left_alone"))?;
             // Longer than a query may take, because a process that dies does not release its claim.
             let until = now.saturating_add(self.timeout * 2).unwrap_or(now);
@@ -170,6 +167,7 @@ impl Source {
                 return lookup;
             }
             self.log_failure(guards.breaker.release(permit).await);
+            drop(place);
             // Another process queries the provider; its answer serves all callers.
             if tokio::time::Instant::now() >= deadline {
                 return Err(Failure::transient(

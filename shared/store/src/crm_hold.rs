@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use database::Connection;
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::any::AnyRow;
@@ -35,16 +36,17 @@ impl Store {
 
     /// The hold on a CRM; none if it is not on hold.
     pub async fn crm_hold(&self, provider: &str) -> Result<Option<CrmHold>> {
-        Ok(self.crm_holds().await?.remove(provider))
+        let mut connection = self.database.pool().acquire().await?;
+        Ok(crm_holds(&mut connection).await?.remove(provider))
     }
+}
 
-    /// The holds, by CRM.
-    pub(crate) async fn crm_holds(&self) -> Result<HashMap<String, CrmHold>> {
-        let rows = self.rows(sqlx::query("SELECT provider, reason, since FROM crm_hold")).await?;
-        let hold = |row: &AnyRow| {
-            let hold = CrmHold { reason: row.text("reason")?, since: row.time("since")? };
-            Ok((row.text("provider")?, hold))
-        };
-        rows.iter().map(hold).collect()
-    }
+/// The holds, by CRM.
+pub(crate) async fn crm_holds(connection: &mut Connection) -> Result<HashMap<String, CrmHold>> {
+    let rows = sqlx::query("SELECT provider, reason, since FROM crm_hold").fetch_all(connection).await?;
+    let hold = |row: &AnyRow| {
+        let hold = CrmHold { reason: row.text("reason")?, since: row.time("since")? };
+        Ok((row.text("provider")?, hold))
+    };
+    rows.iter().map(hold).collect()
 }

@@ -1,20 +1,18 @@
 //! Beginning CRM plans: the rows of the ledger before the effects.
 
-use std::collections::{BTreeSet, HashMap};
-
 use crm::{Authority, BegunPlan, FieldChange, LedgerState, Plan};
 use database::{Connection, Rows};
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::save::{Present, Reply};
 use crate::audit::{AuditEntries, AuditKind};
 use crate::changes::RecordChanges;
-use crate::codec::{Columns as _, to_json};
+use crate::codec::to_json;
+use crate::crm_hold::crm_holds;
 use crate::delivery::close;
 use crate::ledger::action_states;
 use crate::limits::{SharedLimits, Wanted};
-use crate::{DeliveryState, Result};
+use crate::{CrmHold, DeliveryState, Result};
 
 /// A plan that was submitted to the guard.
 pub(super) struct Submitted {
@@ -66,12 +64,12 @@ pub(super) async fn begin(
     if plans.is_empty() {
         return Ok(());
     }
-    let holds = holds(connection, &plans).await?;
+    let holds = crm_holds(connection).await?;
     let mut admitted = Vec::with_capacity(plans.len());
     for begin in plans {
         let Begin { submitted, present, .. } = &begin;
         let plan = &submitted.plan;
-        let is_held = |since: &Timestamp| !submitted.authority.overrides_hold(*since);
+        let is_held = |hold: &CrmHold| !submitted.authority.overrides_hold(hold.since);
         let reply = if holds.get(&submitted.provider).is_some_and(is_held) {
             BegunPlan::Held
         } else if present.is_superseded() {
@@ -135,17 +133,6 @@ fn set(replies: &mut [Reply], place: usize, reply: BegunPlan) {
     if let Some(slot) = replies.get_mut(place) {
         *slot = Reply::Begun(reply);
     }
-}
-
-/// Those of the plans' CRMs that an operator holds, each with the begin of the hold.
-async fn holds(connection: &mut Connection, plans: &[Begin<'_>]) -> Result<HashMap<String, Timestamp>> {
-    let mut providers = Rows::new(["provider"]);
-    for provider in plans.iter().map(|begin| begin.submitted.provider.as_str()).collect::<BTreeSet<_>>() {
-        providers.push([provider.into()]);
-    }
-    let holds = "SELECT h.provider, h.since FROM given JOIN crm_hold h ON h.provider = given.provider";
-    let rows = providers.fetch_all(connection, holds).await?;
-    rows.iter().map(|row| Ok((row.text("provider")?, row.time("since")?))).collect()
 }
 
 /// The rows of actions that begin.

@@ -5,6 +5,7 @@ use database::SharedReads;
 use futures::FutureExt as _;
 use lead::{Dependency, EmailAddress};
 
+use crate::crm_hold::crm_holds;
 use crate::suppression::suppressed_all;
 use crate::{CrmHold, Result, Store, SuppressionKind};
 
@@ -35,7 +36,8 @@ impl Reads {
         let holds = SharedReads::new(move |providers: Vec<String>| {
             let store = crms.clone();
             async move {
-                let holds = store.crm_holds().await?;
+                let mut connection = store.database.pool().acquire().await?;
+                let holds = crm_holds(&mut connection).await?;
                 Ok(providers.iter().map(|provider| holds.get(provider).cloned()).collect())
             }
             .boxed()
