@@ -94,6 +94,14 @@ impl Connection {
         }
     }
 
+    /// Rolls the transaction back. Does nothing outside a transaction.
+    pub(crate) async fn rollback(self) -> Result<(), Error> {
+        match self.inner {
+            Inner::Transaction(transaction) => with_limit(self.limit, transaction.rollback()).await,
+            Inner::Plain(_) => Ok(()),
+        }
+    }
+
     fn any(&mut self) -> &mut AnyConnection {
         match &mut self.inner {
             Inner::Plain(connection) => connection,

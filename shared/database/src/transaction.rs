@@ -28,6 +28,12 @@ impl WriteTransaction {
     pub async fn commit(self) -> Result<(), DatabaseError> {
         Ok(self.inner.commit().await?)
     }
+
+    /// Rolls the transaction back. Its locks are released when this returns; after a drop, they are released
+    /// some time later.
+    pub async fn rollback(self) -> Result<(), DatabaseError> {
+        Ok(self.inner.rollback().await?)
+    }
 }
 
 impl Deref for WriteTransaction {

@@ -270,9 +270,13 @@ impl LeadQueue for DatabaseQueue {
     async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError> {
         let mut transaction = self.database.begin().await?;
         let sent = Self::send_in(&mut transaction, event, self.clock.now()).await?;
-        if sent == Sent::Accepted {
-            transaction.commit().await?;
-            self.arrivals.note();
+        match sent {
+            Sent::Accepted => {
+                transaction.commit().await?;
+                self.arrivals.note();
+            }
+            // Workers skip the group while it is locked.
+            Sent::Duplicate => transaction.rollback().await?,
         }
         Ok(sent)
     }

@@ -61,3 +61,26 @@ async fn sqlite_send_joins_the_callers_transaction() {
 async fn postgres_send_joins_the_callers_transaction() {
     send_joins_the_callers_transaction(Fixture::postgres().await).await;
 }
+
+/// Workers skip a group that is locked, and would see its message only at their next poll. The worker is on
+/// a thread of its own, so that nothing that the sender left to do later happens before.
+async fn duplicate_leaves_its_message_to_workers(fixture: Fixture) {
+    let queue = fixture.queue().await;
+    queue.send(&event(1)).await.unwrap();
+    assert_eq!(queue.send(&event(1)).await.unwrap(), Sent::Duplicate);
+    let worker = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { fixture.queue().await.receive(1).await.unwrap().len() })
+    };
+    assert_eq!(std::thread::spawn(worker).join().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn sqlite_duplicate_leaves_its_message_to_workers() {
+    duplicate_leaves_its_message_to_workers(Fixture::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn postgres_duplicate_leaves_its_message_to_workers() {
+    duplicate_leaves_its_message_to_workers(Fixture::postgres().await).await;
+}
