@@ -6,11 +6,8 @@ use serde_json::json;
 use sqlx::Row as _;
 use testkit::{Server, eventually, eventually_within};
 
+use crate::sqs::Queues;
 use crate::support::{Fixture, accepted, lead};
-
-/// The most transactions that write, and the most bytes of write-ahead log, that a lead may cost.
-const MOST_COMMITS: i64 = 5;
-const MOST_WAL_BYTES: i64 = 34 * 1024;
 
 /// What was written to one database of a server.
 #[derive(Debug)]
@@ -65,31 +62,43 @@ fn post(server: &Server, person: &str) -> String {
     accepted(server, &body)
 }
 
-fn wait_until_synced(server: &Server, ids: &[String]) {
+/// Waits until the work on leads is over, with their messages.
+fn wait_until_finished(fixture: &Fixture, server: &Server, ids: &[String]) {
     eventually_within(Duration::from_mins(1), "every lead is synced", || {
         ids.iter().all(|id| lead(server, id)["status"] == "synced")
     });
+    eventually("every message is settled", || {
+        fixture.query(|database| async move {
+            let tries = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqs_try");
+            tries.fetch_one(database.pool()).await.unwrap() == 0
+        })
+    });
+}
+
+/// Asserts the cost of a lone lead and of a hundred at once.
+fn assert_costs(fixture: &Fixture, queue: &[(&str, &str)], most_commits: i64, most_wal_bytes: i64) {
+    let limits = [("CRM_LIMIT_PER_ACCOUNT", "100000"), ("CRM_LIMIT_GLOBAL", "100000")];
+    let server = fixture.serve(&[], &[queue, &limits].concat());
+    // The first lead also fills caches.
+    let first = post(&server, "first");
+    wait_until_finished(fixture, &server, &[first]);
+    for (name, leads) in [("lone", 1), ("many", 100)] {
+        let start = log_end(fixture);
+        let ids: Vec<_> = (0..leads).map(|number| post(&server, &format!("{name}{number}"))).collect();
+        wait_until_finished(fixture, &server, &ids);
+        let written = written_since(fixture, &start);
+        println!("{leads} leads: {written:?}");
+        assert!(written.commits <= leads * most_commits, "{leads} leads: {written:?}");
+        assert!(written.wal_bytes <= leads * most_wal_bytes, "{leads} leads: {written:?}");
+    }
 }
 
 #[test]
 fn a_lead_costs_five_commits_and_34_kilobytes_of_log() {
-    let fixture = Fixture::postgres();
-    let server = fixture.serve(&[], &[("CRM_LIMIT_PER_ACCOUNT", "100000"), ("CRM_LIMIT_GLOBAL", "100000")]);
-    // The first lead also fills caches.
-    let first = post(&server, "first");
-    wait_until_synced(&server, &[first]);
+    assert_costs(&Fixture::postgres(), &[], 5, 34 * 1024);
+}
 
-    let start = log_end(&fixture);
-    let lone = post(&server, "lone");
-    wait_until_synced(&server, &[lone]);
-    let lone = written_since(&fixture, &start);
-    println!("a lone lead: {lone:?}");
-    assert!(lone.commits <= MOST_COMMITS && lone.wal_bytes <= MOST_WAL_BYTES, "{lone:?}");
-
-    let start = log_end(&fixture);
-    let ids: Vec<_> = (0..100).map(|number| post(&server, &format!("person{number}"))).collect();
-    wait_until_synced(&server, &ids);
-    let many = written_since(&fixture, &start);
-    println!("a hundred leads: {many:?}");
-    assert!(many.commits <= 100 * MOST_COMMITS && many.wal_bytes <= 100 * MOST_WAL_BYTES, "{many:?}");
+#[test]
+fn a_lead_from_sqs_costs_six_commits() {
+    assert_costs(&Fixture::postgres(), &Queues::new().variables(), 6, 34 * 1024);
 }

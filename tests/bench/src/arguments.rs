@@ -3,7 +3,7 @@ use clap::ValueEnum;
 /// Measures the product beside a Node application, and prints one table.
 #[derive(clap::Parser)]
 pub(crate) struct Arguments {
-    /// The parts to measure; by default all but scale
+    /// The parts to measure; by default all but scale and waiting
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Leads that are accepted and finished
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     /// The longest duration of paced posts, in seconds
     #[arg(long, default_value_t = 20)]
     pub(crate) paced_seconds: u64,
-    /// Leads in the database of scale
+    /// Leads in the database of scale, and in the backlog of waiting
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) rows: u64,
     /// Rounds; the table holds the best figure of each
@@ -29,7 +29,8 @@ pub(crate) struct Arguments {
     pub(crate) rounds: u32,
 }
 
-/// A part of the benchmark. `scale` runs only if it is named: it takes many minutes and some gigabytes.
+/// A part of the benchmark. `scale` and `waiting` run only if they are named: they take many minutes and some
+/// gigabytes.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
     Sqlite,
@@ -40,6 +41,7 @@ pub(crate) enum Part {
     Crm,
     Slow,
     Scale,
+    Waiting,
 }
 
 impl Arguments {
@@ -47,7 +49,11 @@ impl Arguments {
         if !self.parts.is_empty() {
             return self.parts.clone();
         }
-        Part::value_variants().iter().copied().filter(|part| *part != Part::Scale).collect()
+        Part::value_variants()
+            .iter()
+            .copied()
+            .filter(|part| !matches!(part, Part::Scale | Part::Waiting))
+            .collect()
     }
 }
 

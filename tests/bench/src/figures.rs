@@ -102,6 +102,11 @@ impl Table {
         *best = if figure.is_rate() { best.max(value) } else { best.min(value) };
     }
 
+    /// Whether nothing was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn cell(&self, figure: Figure, column: Column, decimals: usize) -> String {
         let Some(value) = self.0.get(&(figure, column)) else { return "-".to_owned() };
         match self.0.get(&(figure, Column::Peer)) {

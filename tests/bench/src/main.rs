@@ -13,10 +13,12 @@ mod leads;
 mod load;
 mod measure;
 mod process;
+mod reads;
 mod scale;
 mod servers;
 mod slow;
 mod system;
+mod waiting;
 
 use std::io::Write as _;
 
@@ -35,7 +37,9 @@ async fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     // A part that fails does not take the figures of the others with it.
     let measured = measure_parts(&arguments, &servers, &mut table).await;
-    writeln!(std::io::stdout(), "\n{table}")?;
+    if !table.is_empty() {
+        writeln!(std::io::stdout(), "\n{table}")?;
+    }
     measured
 }
 
@@ -56,7 +60,8 @@ async fn measure_parts(arguments: &Arguments, servers: &Servers, table: &mut Tab
                 Part::Crm if round == 1 => crm::calls(servers, table).await?,
                 Part::Slow => slow::slow(servers, table).await?,
                 Part::Scale if round == 1 => scale::scale(servers, arguments).await?,
-                Part::Crm | Part::Scale => {}
+                Part::Waiting if round == 1 => waiting::waiting(servers, arguments).await?,
+                Part::Crm | Part::Scale | Part::Waiting => {}
             }
         }
     }

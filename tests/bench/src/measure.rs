@@ -52,7 +52,8 @@ async fn backlog(
     let drained = async {
         // A backlog that outlasts the paced posts is not worked off.
         let limit = Duration::from_secs(arguments.paced_seconds);
-        timeout(limit, instance.finished(arguments.backlog, FINISH_LIMIT)).await.unwrap_or(Ok(()))
+        let finished = timeout(limit, instance.finished(arguments.backlog, FINISH_LIMIT)).await;
+        finished.map_or(Ok(()), |finished| finished.map(drop))
     };
     let mut latencies = paced(whole.address()?, arguments.pace, arguments.backlog, drained).await?;
     table.record(column, Figure::DrainP50, latencies.percentile(0.5));

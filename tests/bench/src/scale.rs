@@ -5,7 +5,6 @@
 
 mod rows;
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -14,6 +13,7 @@ use serde_json::Value;
 use crate::arguments::Arguments;
 use crate::load::{Connection, saturate};
 use crate::note;
+use crate::reads;
 use crate::servers::Servers;
 use crate::system::{Instance, Running, System};
 
@@ -48,9 +48,6 @@ const PAGES: [&str; 27] = [
     "/metrics",
 ];
 
-/// How often each page is read; the table holds the median.
-const READS: usize = 7;
-
 /// The leads whose cost is compared with that in an empty database.
 const COST_LEADS: u64 = 1_000;
 
@@ -64,15 +61,7 @@ pub(crate) async fn scale(servers: &Servers, arguments: &Arguments) -> anyhow::R
         note(&format!("{} leads on {name}", arguments.rows));
         columns.push(column(system, servers, arguments.rows).await.context(name)?);
     }
-    let mut out = std::io::stdout();
-    writeln!(out, "\n{} leads: milliseconds, the median of {READS} reads", arguments.rows)?;
-    writeln!(out, "| {:<52} | {:>10} | {:>10} |", "", "SQLite", "PostgreSQL")?;
-    writeln!(out, "|-{0:-<52}-|-{0:-<10}-|-{0:-<10}-|", "")?;
-    let [sqlite, postgres] = &columns[..] else { anyhow::bail!("two databases were measured") };
-    for ((page, sqlite), (_, postgres)) in sqlite.iter().zip(postgres) {
-        writeln!(out, "| {page:<52} | {sqlite:>10.1} | {postgres:>10.1} |")?;
-    }
-    Ok(())
+    reads::print(&format!("{} leads", arguments.rows), &["SQLite", "PostgreSQL"], &columns)
 }
 
 /// The figures of one database, each with its label.
@@ -82,7 +71,7 @@ async fn column(system: System, servers: &Servers, rows: u64) -> anyhow::Result<
     saturate(processes.address()?, 1, 0..1).await?;
     instance.finished(1, LIMIT).await?;
     processes.stop().await?;
-    let empty_doctor = doctor(&instance).await?;
+    let empty_doctor = reads::doctor(&instance).await?;
     rows::copy(&instance.database_url, rows).await?;
 
     let processes = instance.start(Running::IntakeAndWork).await?;
@@ -98,19 +87,12 @@ async fn column(system: System, servers: &Servers, rows: u64) -> anyhow::Result<
     for page in PAGES {
         let path =
             page.replace("{lead}", lead).replace("{cursor}", cursor).replace("{now}", "2099-01-01T00:00:00Z");
-        let mut took = Vec::new();
-        for _ in 0..READS {
-            let began = Instant::now();
-            let (status, body) = connection.get(&path).await?;
-            took.push(began.elapsed().as_secs_f64() * 1000.0);
-            anyhow::ensure!(status == 200, "{path}: {status} {body}");
-        }
-        figures.push((page.to_owned(), median(took)));
+        figures.push((page.to_owned(), reads::page(&mut connection, &path).await?));
     }
     processes.stop().await?;
     figures.push((
         "revenueflow doctor, longer than with one lead".to_owned(),
-        doctor(&instance).await? - empty_doctor,
+        reads::doctor(&instance).await? - empty_doctor,
     ));
 
     let full = finished_rate(&instance).await?;
@@ -131,20 +113,4 @@ async fn finished_rate(instance: &Instance<'_>) -> anyhow::Result<f64> {
     let rate = COST_LEADS as f64 / began.elapsed().as_secs_f64();
     processes.stop().await?;
     Ok(rate)
-}
-
-/// The duration of `revenueflow doctor`, in milliseconds.
-async fn doctor(instance: &Instance<'_>) -> anyhow::Result<f64> {
-    let mut took = Vec::new();
-    for _ in 0..READS {
-        let began = Instant::now();
-        instance.run("doctor").await?;
-        took.push(began.elapsed().as_secs_f64() * 1000.0);
-    }
-    Ok(median(took))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
