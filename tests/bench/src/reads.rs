@@ -11,25 +11,28 @@ const READS: usize = 7;
 
 /// The duration of a page, in milliseconds.
 pub(crate) async fn page(connection: &mut Connection, path: &str) -> anyhow::Result<f64> {
-    let mut took = Vec::new();
-    for _ in 0..READS {
-        let began = Instant::now();
+    median_of(async || {
         let (status, body) = connection.get(path).await?;
-        took.push(began.elapsed().as_secs_f64() * 1000.0);
         anyhow::ensure!(status == 200, "{path}: {status} {body}");
-    }
-    Ok(median(took))
+        Ok(())
+    })
+    .await
 }
 
 /// The duration of `revenueflow doctor`, in milliseconds.
 pub(crate) async fn doctor(instance: &Instance<'_>) -> anyhow::Result<f64> {
+    median_of(async || instance.run("doctor").await).await
+}
+
+async fn median_of(mut read: impl AsyncFnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let mut took = Vec::new();
     for _ in 0..READS {
         let began = Instant::now();
-        instance.run("doctor").await?;
+        read().await?;
         took.push(began.elapsed().as_secs_f64() * 1000.0);
     }
-    Ok(median(took))
+    took.sort_unstable_by(f64::total_cmp);
+    Ok(took[READS / 2])
 }
 
 /// Prints a table with a column for each system, of figures with the same labels.
@@ -48,9 +51,4 @@ pub(crate) fn print(title: &str, names: &[&str], columns: &[Vec<(String, f64)>])
         writeln!(out, "{}", row(label, cells.collect()))?;
     }
     Ok(())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

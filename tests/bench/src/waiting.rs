@@ -30,8 +30,6 @@ const COST_LEADS: u64 = 5_000;
 /// behind it.
 const SHORT: u64 = 10_000;
 
-const CONNECTIONS: usize = 64;
-
 const LIMIT: Duration = Duration::from_mins(10);
 
 /// Measures the product with each of its queues, and prints one table.
@@ -41,18 +39,24 @@ pub(crate) async fn waiting(servers: &Servers, arguments: &Arguments) -> anyhow:
     let mut columns = Vec::new();
     for (name, system) in systems {
         note(&format!("{} waiting leads on {name}", arguments.rows));
-        columns.push(column(system, servers, arguments.rows).await.context(name)?);
+        columns.push(column(system, servers, arguments).await.context(name)?);
     }
     let names = systems.map(|(name, _)| name);
     reads::print(&format!("{} waiting leads", arguments.rows), &names, &columns)
 }
 
 /// The figures of one system, each with its label.
-async fn column(system: System, servers: &Servers, leads: u64) -> anyhow::Result<Vec<(String, f64)>> {
-    let short = finished_rate(&Instance::create(system, servers, &[]).await?, SHORT).await?;
+async fn column(
+    system: System,
+    servers: &Servers,
+    arguments: &Arguments,
+) -> anyhow::Result<Vec<(String, f64)>> {
+    let few = Instance::create(system, servers, &[]).await?;
+    post(&few, SHORT, arguments).await?;
+    let short = drain_rate(&few).await?;
     let instance = Instance::create(system, servers, &[]).await?;
     let empty_doctor = reads::doctor(&instance).await?;
-    let posts = post(&instance, leads).await?;
+    let posts = post(&instance, arguments.rows, arguments).await?;
     let processes = instance.start(Running::Intake).await?;
     let mut connection = Connection::open(processes.address()?).await?;
     let mut figures = Vec::new();
@@ -68,16 +72,10 @@ async fn column(system: System, servers: &Servers, leads: u64) -> anyhow::Result
     Ok(figures)
 }
 
-/// Finished leads a second, with a backlog of this many.
-async fn finished_rate(instance: &Instance<'_>, backlog: u64) -> anyhow::Result<f64> {
-    post(instance, backlog).await?;
-    drain_rate(instance).await
-}
-
 /// Posts leads that nothing works on. Returns their rate.
-async fn post(instance: &Instance<'_>, leads: u64) -> anyhow::Result<f64> {
+async fn post(instance: &Instance<'_>, leads: u64, arguments: &Arguments) -> anyhow::Result<f64> {
     let processes = instance.start(Running::Intake).await?;
-    let load = saturate(processes.address()?, CONNECTIONS, 0..leads).await?;
+    let load = saturate(processes.address()?, arguments.connections, 0..leads).await?;
     processes.stop().await?;
     Ok(leads as f64 / load.took.as_secs_f64())
 }

@@ -33,9 +33,7 @@ const END: &str = "
     RETURNING sqs_try.message_key";
 
 const SETTLE: &str = "
-    DELETE FROM sqs_try WHERE message_key IN (SELECT message_key FROM given)
-      AND EXISTS (SELECT 1 FROM given WHERE given.message_key = sqs_try.message_key AND given.held = sqs_try.lease)
-    RETURNING message_key";
+    DELETE FROM sqs_try WHERE (message_key, lease) IN (SELECT message_key, held FROM given) RETURNING message_key";
 
 const NOTE_SENT: &str = "
     INSERT INTO sqs_try (message_key, touched_at) VALUES ($1, $2)

@@ -1,6 +1,7 @@
 //! Sending within the caller's transaction.
 
 use lead::{Clock, LeadEvent};
+use on_both::on_both;
 use queue::{DatabaseQueue, LeadQueue, Sent, Settlement};
 use sqlx::Row;
 use testkit::fixtures;
@@ -11,6 +12,7 @@ fn event(n: u32) -> LeadEvent {
     fixtures::event("ann", &n.to_string(), 0)
 }
 
+#[on_both]
 async fn send_joins_the_callers_transaction(fixture: Fixture) {
     let database = fixture.database().await;
     let queue = fixture.queue().await;
@@ -52,18 +54,9 @@ async fn send_joins_the_callers_transaction(fixture: Fixture) {
     assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1), row.get::<i64, _>(2)), (0, 0, 1));
 }
 
-#[tokio::test]
-async fn sqlite_send_joins_the_callers_transaction() {
-    send_joins_the_callers_transaction(Fixture::sqlite().await).await;
-}
-
-#[tokio::test]
-async fn postgres_send_joins_the_callers_transaction() {
-    send_joins_the_callers_transaction(Fixture::postgres().await).await;
-}
-
 /// Workers skip a group that is locked, and would see its message only at their next poll. The worker is on
 /// a thread of its own, so that nothing that the sender left to do later happens before.
+#[on_both]
 async fn duplicate_leaves_its_message_to_workers(fixture: Fixture) {
     let queue = fixture.queue().await;
     queue.send(&event(1)).await.unwrap();
@@ -73,14 +66,4 @@ async fn duplicate_leaves_its_message_to_workers(fixture: Fixture) {
         runtime.block_on(async { fixture.queue().await.receive(1).await.unwrap().len() })
     };
     assert_eq!(std::thread::spawn(worker).join().unwrap(), 1);
-}
-
-#[tokio::test]
-async fn sqlite_duplicate_leaves_its_message_to_workers() {
-    duplicate_leaves_its_message_to_workers(Fixture::sqlite().await).await;
-}
-
-#[tokio::test]
-async fn postgres_duplicate_leaves_its_message_to_workers() {
-    duplicate_leaves_its_message_to_workers(Fixture::postgres().await).await;
 }
