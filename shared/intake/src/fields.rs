@@ -13,20 +13,32 @@ use crate::names::{
 };
 use crate::normalize::{cut, holds_token, is_absent, normalize, normalize_object, normalize_text, one_line};
 use crate::number;
+use crate::parse::Format;
 use crate::path::{ATTRIBUTES, Path};
 use crate::reading::Reading;
 use crate::rejection::Rejection;
 use crate::repeated::{self, Repeated};
+use crate::scope::FactScope;
 
 /// The top-level fields that are not converted yet, in the order sent. Names may repeat.
 pub(crate) struct Fields<'a> {
     fields: Vec<(String, Value)>,
+    format: Format,
+    /// Facts that the configuration of the sender sets, by namespace.
+    facts: Map<String, Value>,
+    scope: &'a FactScope,
     reading: &'a mut Reading,
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn new(fields: Vec<(String, Value)>, reading: &'a mut Reading) -> Self {
-        Self { fields, reading }
+    pub(crate) fn new(
+        fields: Vec<(String, Value)>,
+        format: Format,
+        facts: Map<String, Value>,
+        scope: &'a FactScope,
+        reading: &'a mut Reading,
+    ) -> Self {
+        Self { fields, format, facts, scope, reading }
     }
 
     /// Converts the fields to a lead. A body without a valid address and campaign is rejected; any other
@@ -176,12 +188,20 @@ impl<'a> Fields<'a> {
         Some(phone.to_owned())
     }
 
-    /// An object field, sent as an object, as JSON text or in parts. A value of another type is kept under
-    /// `attributes`.
+    /// An object field, sent as an object, as JSON text or, in a form, in parts. A value of another type is
+    /// kept under `attributes`, and so are facts outside of the scope.
+    ///
+    /// A JSON body with two different objects under one name has none of them: a template has it once, so a
+    /// person has added the other one.
     fn namespace(&mut self, field: &'static Field) -> Result<Map<String, Value>, Rejection> {
         let path = Path::Field(field.name);
         let (mut object, mut repeated) = (Map::new(), Repeated::default());
-        for (name, value) in self.take(field) {
+        let taken = self.take(field);
+        if self.format == Format::Json && taken.iter().any(|(_, value)| *value != taken[0].1) {
+            self.reading.note(&path, FieldIssue::Repeated);
+            return Ok(self.configured(field));
+        }
+        for (name, value) in taken {
             match self.object(value, path)? {
                 Value::Object(members) => repeated::merge(&mut object, members, &mut repeated),
                 other => {
@@ -191,7 +211,28 @@ impl<'a> Fields<'a> {
             }
         }
         repeated.remove_from(&mut object, path, self.reading);
-        Ok(normalize_object(object, &path, self.reading))
+        let (mut permitted, refused) =
+            self.scope.split(field.name, normalize_object(object, &path, self.reading));
+        if !refused.is_empty() {
+            if permitted.is_empty() {
+                self.reading.note(&path, self.scope.issue());
+            } else {
+                for name in refused.keys() {
+                    self.reading.note(&Path::Member(&path, name), self.scope.issue());
+                }
+            }
+            self.fields.push((field.name.to_owned(), Value::Object(refused)));
+        }
+        permitted.extend(self.configured(field));
+        Ok(permitted)
+    }
+
+    /// The facts of a namespace that the configuration of the sender sets.
+    fn configured(&mut self, field: &'static Field) -> Map<String, Value> {
+        match self.facts.remove(field.name) {
+            Some(Value::Object(members)) => normalize_object(members, &Path::Field(field.name), self.reading),
+            _ => Map::new(),
+        }
     }
 
     /// Parses a text that holds a JSON object. Returns any other value unchanged.

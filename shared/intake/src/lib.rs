@@ -67,7 +67,9 @@ mod raw;
 mod reading;
 mod rejection;
 mod repeated;
+mod scope;
 mod signature;
+mod template;
 
 pub use auth::{Authenticator, MIN_SECRET_CHARS, Proof, SecretError, TOKEN_HEADER};
 pub use auth_error::AuthError;
@@ -77,6 +79,10 @@ pub use limits::{
     MAX_NOTES, MAX_PHONE_CHARS, MAX_TEXT_CHARS,
 };
 pub use message_id::MessageId;
-pub use parse::{ParsedLead, parse_lead, parse_webhook};
+pub use names::{field_named, is_same_name};
+pub use normalize::is_absent;
+pub use parse::{Body, Format, ParsedLead, parse_lead, parse_webhook};
 pub use rejection::Rejection;
+pub use scope::{FactScope, ScopeError};
 pub use signature::{MIN_SIGNING_KEY_BYTES, TIMESTAMP_TOLERANCE};
+pub use template::{Template, TemplateError};

@@ -46,6 +46,16 @@ pub(crate) fn known_field(name: &str) -> Option<&'static Field> {
     FIELDS.into_iter().find(|field| field.rank(name).is_some())
 }
 
+/// The name of the known top-level field that a spelling denotes, such as `email` for `E-Mail`.
+pub fn field_named(spelling: &str) -> Option<&'static str> {
+    known_field(spelling).map(|field| field.name)
+}
+
+/// Whether two field names differ only in letter case and separators.
+pub fn is_same_name(a: &str, b: &str) -> bool {
+    fold(a).eq(fold(b))
+}
+
 impl Field {
     /// The rank of a spelling of this field, 0 for the highest precedence. `None` if the name does not denote
     /// this field.

@@ -69,8 +69,8 @@ pub(crate) fn cut(text: &str, max: usize) -> Option<String> {
     Some(text[..end].trim_end().to_owned())
 }
 
-/// Whether a value is absent: [`normalize`] would leave nothing of it. Tokens count as present.
-pub(crate) fn is_absent(value: &Value) -> bool {
+/// Whether a value is absent: nothing of it would be kept. Tokens count as present.
+pub fn is_absent(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => normalize_text(text).is_none(),

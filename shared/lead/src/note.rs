@@ -28,6 +28,11 @@ vocabulary! {
         NoName = "no_name",
         /// The name of the field is too long. The name is cut.
         LongName = "long_name",
+        /// The sender may not set this fact. It is stored under `attributes` without a meaning.
+        NotAllowed = "not_allowed",
+        /// The body has fields that the sender's template does not have, so its facts may be a person's. They
+        /// are stored under `attributes` without a meaning.
+        NotInTemplate = "not_in_template",
     }
 }
 
