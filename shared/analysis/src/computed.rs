@@ -5,6 +5,7 @@ use grounding::FactSheet;
 use lead::{FitScore, Intent, Lead};
 use serde_json::{Map, Value, json};
 
+use crate::domain::{self, CompanyDomain};
 use crate::facts::sender_facts;
 use crate::icp::Icp;
 use crate::label::{is_label, is_title};
@@ -30,6 +31,8 @@ impl Icp {
     /// | `signals` | names of the fired signals; absent without one |
     /// | `engagement_level` | `low`, `medium` or `high`; absent without a plausible score |
     /// | `matched_facts` | by path, the values that fired a signal or matched the profile; a score or intent above the computed one must cite one of them |
+    /// | `company_domain` | `agrees` if the domain of the address is that of the named company, `contradicts` if it is another's; absent if unknown |
+    /// | `domain_mixes_scripts` | true for a domain that may imitate another one; absent otherwise |
     /// | `opted_out` | the opt-outs from the sender ([`opt_outs`]); absent without one |
     ///
     /// A text that is not a label (markup, invisible characters, over 100 characters) matches nothing. A
@@ -89,6 +92,12 @@ impl Icp {
         let matched = self.matched_facts(enrichment.found(), sent, &facts);
         if !matched.is_empty() {
             facts.insert("matched_facts".into(), Value::Object(matched));
+        }
+        if let Some(relation) = CompanyDomain::of(lead, enrichment.found()) {
+            facts.insert("company_domain".into(), relation.as_str().into());
+        }
+        if domain::mixes_scripts(lead.email.domain()) {
+            facts.insert("domain_mixes_scripts".into(), true.into());
         }
         let opted_out = opt_outs(lead);
         if !opted_out.is_empty() {

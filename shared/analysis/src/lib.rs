@@ -19,6 +19,7 @@ mod bounds;
 mod codes;
 mod computed;
 mod dialect;
+mod domain;
 mod evidence;
 mod facts;
 mod fallback;

@@ -33,7 +33,13 @@ impl Rules {
         let intent = fact(facts, "computed.intent_level")?.1.as_str().and_then(Intent::parse)?;
         let fit = self.icp.contract.fit(fit_score);
         let decision = match decide(fit, intent) {
-            Decision::RouteToSdr if fact(facts, "computed.opted_out").is_some() => Decision::ManualReview,
+            Decision::RouteToSdr
+                if ["computed.opted_out", "computed.call_lacks"]
+                    .into_iter()
+                    .any(|path| fact(facts, path).is_some()) =>
+            {
+                Decision::ManualReview
+            }
             decision => decision,
         };
         let mut evidence = Evidence { facts, claims: Vec::new() };

@@ -21,6 +21,8 @@ const BASELINE: &str = "baseline_score";
 const INTENT_LEVEL: &str = "intent_level";
 /// The key of the opt-outs from the sender.
 const OPTED_OUT: &str = "opted_out";
+/// The evidence, one piece of which the source requires before a call, while none is there.
+const CALL_LACKS: &str = "call_lacks";
 
 /// The conclusions of the model, while they are lowered to the support of the claims that passed.
 pub(crate) struct Conclusion<'a> {
@@ -64,6 +66,7 @@ impl<'a> Conclusion<'a> {
         self.lower_decision();
         self.require_facts_for_calls(facts);
         self.apply_opt_outs(facts);
+        self.apply_call_needs(facts);
         self
     }
 
@@ -210,6 +213,22 @@ impl<'a> Conclusion<'a> {
         self.decision = Decision::ManualReview;
         let message = "The person opted out; ROUTE_TO_SDR became MANUAL_REVIEW.".to_owned();
         self.breach(ReasonCode::OptedOut, Some(opted_out.clone()), message);
+    }
+
+    /// A source may require evidence before a person is involved. No setting disables this rule.
+    fn apply_call_needs(&mut self, facts: &FactSheet) {
+        let Some(lacking) = facts.namespace(Namespace::Computed).and_then(|facts| facts.get(CALL_LACKS))
+        else {
+            return;
+        };
+        if self.decision != Decision::RouteToSdr || is_empty(lacking) {
+            return;
+        }
+        self.decision = Decision::ManualReview;
+        let message =
+            "The sender's leads need further evidence before a call; ROUTE_TO_SDR became MANUAL_REVIEW."
+                .to_owned();
+        self.breach(ReasonCode::CallLacksEvidence, Some(lacking.clone()), message);
     }
 
     /// The highest score that no rule on evidence lowers, at any level.

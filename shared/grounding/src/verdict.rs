@@ -116,6 +116,8 @@ pub enum ReasonCode {
     RiseNotInFacts,
     /// A call to a person who opted out.
     OptedOut,
+    /// A call without the evidence that the lead's source requires for one.
+    CallLacksEvidence,
 }
 
 impl ReasonCode {
@@ -136,6 +138,7 @@ impl ReasonCode {
             Self::ClaimRetyped => "claim_retyped",
             Self::RiseNotInFacts => "rise_not_in_facts",
             Self::OptedOut => "opted_out",
+            Self::CallLacksEvidence => "call_lacks_evidence",
         }
     }
 }

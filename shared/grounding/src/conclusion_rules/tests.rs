@@ -63,7 +63,9 @@ fn evidence_rules_only() -> Contract {
 use ClaimType::{Behavior, Firmographic, Pipeline, Score};
 use Decision::{Ignore, ManualReview, Nurture, RouteToSdr};
 use Intent::{High, Low, Medium};
-use ReasonCode::{DecisionLowered, OptedOut, RiseNotInFacts, ScoreOutOfBand, WeakFit, WeakIntent};
+use ReasonCode::{
+    CallLacksEvidence, DecisionLowered, OptedOut, RiseNotInFacts, ScoreOutOfBand, WeakFit, WeakIntent,
+};
 
 #[test]
 fn supported_conclusion_stands() {
@@ -238,6 +240,20 @@ fn rise_needs_a_matched_fact_or_a_fired_signal() {
     assert_eq!(conclude(&neither), (60, Medium, ManualReview, vec![RiseNotInFacts, RiseNotInFacts]));
     let not_above = conclude_from(&Contract::default(), computed.clone(), (60, Medium, Nurture), &neither);
     assert_eq!(not_above, (60, Medium, Nurture, vec![]), "the rule applies to rises only");
+}
+
+#[test]
+fn call_without_the_required_evidence_becomes_a_review() {
+    let evidence = [(Firmographic, true), (Behavior, true)];
+    let computed = |lacks: Value| json!({"baseline_score": 90, "intent_level": "HIGH", "call_lacks": lacks});
+    let proposed = (90, High, RouteToSdr);
+    let lacking = computed(json!(["verified_email"]));
+    let out = conclude_from(&Contract::default(), lacking.clone(), proposed, &evidence);
+    assert_eq!(out, (90, High, ManualReview, vec![CallLacksEvidence]));
+    let unrestricted = Contract { call_needs_facts: false, ..Contract::default() };
+    let decision = conclude_from(&unrestricted, lacking, proposed, &evidence).2;
+    assert_eq!(decision, ManualReview, "no setting disables it");
+    assert_eq!(conclude_from(&Contract::default(), computed(json!([])), proposed, &evidence).2, RouteToSdr);
 }
 
 #[test]

@@ -114,6 +114,10 @@ impl List {
                 ReasonCode::OptedOut => {
                     self.push("the person had not opted out", "the lead would have gone to a representative");
                 }
+                ReasonCode::CallLacksEvidence => self.push(
+                    "the lead had the evidence that its source requires for a call",
+                    "the lead would have gone to a representative",
+                ),
                 // The neighbouring cells of the matrix cover the rest.
                 _ => {}
             }
