@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// List, print and remove rejected webhook bodies
     #[command(subcommand)]
     Quarantine(command::quarantine::QuarantineCommand),
+    /// List the senders of leads, and try their mappings on payloads
+    #[command(subcommand)]
+    Sources(command::sources::SourcesCommand),
     /// Post a realistic campaign of leads to a running server
     ///
     /// Names and addresses are invented; the same seed and campaign give the same leads. If WEBHOOK_SECRETS

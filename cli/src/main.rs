@@ -44,6 +44,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let read_config = || Config::read(&Variables::of_process());
     match command {
         Command::Openapi => command::openapi::run(),
+        Command::Sources(command) => command::sources::run(command),
         Command::Simulate(options) => command::simulate::run(options).await,
         Command::Sandbox(options) => command::sandbox::run(options).await,
         Command::Doctor => command::doctor::run(read_config()).await,

@@ -19,6 +19,7 @@ mod readiness;
 mod redis;
 mod returns;
 mod salesforce;
+mod senders;
 mod sqs;
 mod support;
 mod timeouts;

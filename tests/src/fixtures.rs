@@ -54,6 +54,7 @@ pub fn hot_lead(person: &str) -> Lead {
 pub fn rejected_body<'a>(id: &'a str, body: &'a [u8], received_at: Timestamp) -> QuarantineItem<'a> {
     QuarantineItem {
         id,
+        sender: "default",
         error: "invalid_email",
         field: Some("email"),
         message: "is not a valid e-mail address",
@@ -157,6 +158,7 @@ pub fn pipeline(
     let state = || Arc::new(store.clone());
     let limits = Arc::new(MemoryLimits::new(limits, clock()));
     Pipeline {
+        sources: pipeline::SourceRules::none(),
         store: store.clone(),
         steps: Steps::new(store.clone()),
         enrichment: Waterfall::new(vec![Arc::new(Fixtures::built_in())], Duration::from_secs(10), clock()),

@@ -39,7 +39,7 @@ const FUNCTIONS: [&str; 6] =
     ["api-function", "dead-letter", "enrich", "ingest-function", "janitor-function", "migrate"];
 /// Crates that the commands of the binary use through `operations` only.
 const BELOW_OPERATIONS: [&str; 3] = ["pipeline", "queue", "store"];
-const PURE: [&str; 3] = ["grounding", "intake", "lead"];
+const PURE: [&str; 4] = ["grounding", "intake", "lead", "sources"];
 
 #[test]
 fn ingest_links_no_database_no_ai_and_no_crm() {

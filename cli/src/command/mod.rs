@@ -19,6 +19,7 @@ pub(crate) mod resume;
 pub(crate) mod review;
 pub(crate) mod sandbox;
 pub(crate) mod simulate;
+pub(crate) mod sources;
 pub(crate) mod suppress;
 
 mod arguments;

@@ -1,4 +1,4 @@
-//! The route `POST /leads`.
+//! The routes that receive leads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use axum::routing::post;
 use http::HeaderMap;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ingest::{Ingest, LeadSink, Unread};
-use intake::{Authenticator, MAX_BODY_BYTES};
+use intake::MAX_BODY_BYTES;
 use lead::TraceContext;
 use trace::Span;
 
@@ -20,18 +20,19 @@ use super::App;
 /// Limit for reading the body of a rejected request.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The router of `POST /leads`. Without secrets it accepts only requests from this machine.
+/// The router of `POST /leads` and of the paths of named sources. Without secrets it accepts only requests
+/// from this machine.
 pub(super) fn webhook(config: &Config, app: &App, sink: Arc<dyn LeadSink>) -> anyhow::Result<Router> {
-    let authenticator = if config.webhook_secrets.is_empty() {
-        Authenticator::open()
-    } else {
-        Authenticator::new(config.webhook_secrets.clone())?
-    };
-    let ingest = Arc::new(Ingest::new(authenticator, sink, Arc::clone(&app.clock)));
+    let senders = config.senders()?;
+    for source in senders.iter() {
+        tracing::info!(source = %source.name(), path = source.path(), "source of leads");
+    }
+    let ingest = Arc::new(Ingest::new(senders, sink, Arc::clone(&app.clock)));
     let limit = config.read_timeout;
     let accept = move |request: Request| async move { accept(&ingest, request, limit).await };
-    let router = Router::new().route("/leads", post(accept));
-    Ok(if config.webhook_secrets.is_empty() {
+    // The operators' interface has GET routes with the same paths.
+    let router = Router::new().route("/leads", post(accept.clone())).route("/leads/{id}", post(accept));
+    Ok(if config.accepts_any_sender() {
         router.layer(axum::middleware::from_fn(api::local_only))
     } else {
         router
@@ -40,7 +41,7 @@ pub(super) fn webhook(config: &Config, app: &App, sink: Arc<dyn LeadSink>) -> an
 
 async fn accept(ingest: &Ingest, request: Request, limit: Duration) -> http::Response<Body> {
     let (mut parts, body) = request.into_parts();
-    if let Some(refusal) = ingest.refuse_head(&parts.headers) {
+    if let Some(refusal) = ingest.refuse_head(&parts) {
         discard(body).await;
         return refusal.map(Body::from);
     }

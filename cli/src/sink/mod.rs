@@ -13,6 +13,7 @@ use store::{QuarantineItem, Store};
 async fn quarantine(store: &Store, item: &QuarantinedBody) -> Result<(), SinkError> {
     let item = QuarantineItem {
         id: &item.id,
+        sender: item.sender.as_str(),
         error: item.rejection.error,
         field: item.rejection.field,
         message: &item.rejection.message,

@@ -177,7 +177,8 @@ fn doctor_warns_of_exposure_and_clear_text() {
     let folder = Folder::new().with("WEBHOOK_SECRETS", webhook).with("ADMIN_TOKEN", admin);
     let text = folder.run(&["doctor"]).text();
     assert!(text.contains("ok    exposure ") && text.contains("ok    transport "), "{text}");
-    assert!(text.contains("0 signing keys, 1 token: a secret without whsec_ checks no signature"), "{text}");
+    assert!(text.contains("1 webhook secret of 1 source, an admin token, long enough"), "{text}");
+    assert!(text.contains("warn  sources ") && text.contains("docs/senders.md"), "{text}");
 
     let folder = folder.with("HOST", "0.0.0.0").with("GEMINI_BASE_URL", "http://gemini.example");
     let folder = folder.with("AI_PROVIDER", "gemini").with("GEMINI_API_KEY", "a-key-of-nobody");

@@ -6,4 +6,5 @@ mod evaluation;
 mod parked;
 mod people;
 mod simulation;
+mod sources;
 mod support;

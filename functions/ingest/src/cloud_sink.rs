@@ -72,6 +72,7 @@ impl LeadSink for CloudSink {
     async fn quarantine(&self, item: &QuarantinedBody) -> Result<(), SinkError> {
         let kept = json!({
             "id": item.id,
+            "sender": item.sender,
             "error": item.rejection.error,
             "field": item.rejection.field,
             "message": item.rejection.message,

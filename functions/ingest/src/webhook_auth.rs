@@ -1,25 +1,33 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use ingest::{Ingest, LeadSink, RETRY_AFTER};
-use intake::Authenticator;
 use lead::SystemClock;
 use runtime::aws::{AwsConfig, Secrets};
 use runtime::{ConfigError, Variables};
 use secrecy::{ExposeSecret as _, SecretString};
+use sources::{Senders, Sources, SourcesError};
 use tokio::sync::Mutex;
 
 /// The time limit for one try at Secrets Manager; three of them end within the function's ten seconds.
 const SECRET_TRY: Duration = Duration::from_secs(1);
+
+/// The variable of the unnamed sender.
+const WEBHOOK_SECRETS: &str = "WEBHOOK_SECRETS";
 
 /// The longest wait before the second try; twice that before the third.
 const SECRET_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Authenticates webhooks by the secrets in `WEBHOOK_SECRETS`, or in the secret that `WEBHOOK_SECRETS_ARN`
 /// names, which may be rotated while the process runs.
+///
+/// With a sources file the secret is a JSON object with the variables that the file names, such as
+/// `{"DEMO_FORM_SECRETS": ".."}`. Without one it is the secrets of the only sender, separated by commas.
 pub(crate) struct WebhookAuth {
+    sources: Sources,
     source: Source,
     sink: Arc<dyn LeadSink>,
     /// The current handler, with the text of the secrets that it was made from.
@@ -49,7 +57,9 @@ impl WebhookAuth {
                 return Err(ConfigError::new("WEBHOOK_SECRETS_ARN", problem));
             }
         };
-        Ok(Self { source, sink, current: Mutex::default() })
+        let file = variables.file("SOURCES_FILE");
+        let sources = file.map_or_else(|| Ok(Sources::unnamed()), |file| file.parse(Sources::parse))?;
+        Ok(Self { sources, source, sink, current: Mutex::default() })
     }
 
     pub(crate) async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
@@ -86,12 +96,8 @@ impl WebhookAuth {
         {
             return Ok(Arc::clone(ingest));
         }
-        let list = text.expose_secret().split(',').map(str::trim).filter(|item| !item.is_empty());
-        let made = Authenticator::new(list.map(|item| SecretString::from(item.to_owned())));
-        let ingest = match (made, current.as_ref()) {
-            (Ok(authenticator), _) => {
-                Arc::new(Ingest::new(authenticator, Arc::clone(&self.sink), Arc::new(SystemClock)))
-            }
+        let ingest = match (self.senders(text.expose_secret()), current.as_ref()) {
+            (Ok(senders), _) => Arc::new(Ingest::new(senders, Arc::clone(&self.sink), Arc::new(SystemClock))),
             // The secret was overwritten with an invalid value: the previous secrets stay in force.
             (Err(error), Some((_, ingest))) => {
                 tracing::error!(%error, "the new webhook secrets cannot be used");
@@ -101,6 +107,23 @@ impl WebhookAuth {
         };
         *current = Some((text, Arc::clone(&ingest)));
         Ok(ingest)
+    }
+}
+
+impl WebhookAuth {
+    /// The senders with the secrets of a text: a JSON object by variable, or those of the unnamed sender.
+    fn senders(&self, text: &str) -> Result<Senders, SourcesError> {
+        match serde_json::from_str::<HashMap<String, String>>(text) {
+            Ok(named) => {
+                let has_unnamed = named.contains_key(WEBHOOK_SECRETS);
+                let sources = self.sources.clone();
+                let sources = if has_unnamed { sources.with_unnamed() } else { sources };
+                Senders::new(&sources, |variable| named.get(variable).map(|text| text.as_str().into()))
+            }
+            Err(_) => {
+                Senders::new(&self.sources, |variable| (variable == WEBHOOK_SECRETS).then(|| text.into()))
+            }
+        }
     }
 }
 

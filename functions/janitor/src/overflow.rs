@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloud::{Overflow, OverflowObject, Parts};
 use janitor::dead_letter;
-use lead::{Failure, FailureClass, LeadEvent};
+use lead::{Failure, FailureClass, LeadEvent, SenderName};
 use queue::LeadQueue;
 use serde::Deserialize;
 use store::QuarantineItem;
@@ -76,6 +76,8 @@ async fn send(parts: &Parts, queue: &dyn LeadQueue, event: &LeadEvent) -> anyhow
 #[derive(Deserialize)]
 struct Quarantined {
     id: String,
+    #[serde(default = "SenderName::unnamed")]
+    sender: SenderName,
     error: String,
     field: Option<String>,
     message: String,
@@ -92,6 +94,7 @@ async fn quarantine(parts: &Parts, object: &OverflowObject) -> anyhow::Result<()
     };
     let item = QuarantineItem {
         id: &item.id,
+        sender: item.sender.as_str(),
         error: &item.error,
         field: item.field.as_deref(),
         message: &item.message,
@@ -105,9 +108,11 @@ async fn quarantine(parts: &Parts, object: &OverflowObject) -> anyhow::Result<()
 /// Keeps an unreadable object as it is.
 async fn keep(parts: &Parts, object: &OverflowObject, message: &str) -> anyhow::Result<()> {
     let OverflowObject { key, content } = object;
+    let unknown = SenderName::unnamed();
     tracing::error!(key, error = UNREADABLE, message, "unreadable overflow object quarantined");
     let item = QuarantineItem {
         id: key,
+        sender: unknown.as_str(),
         error: UNREADABLE,
         field: None,
         message,

@@ -1,12 +1,14 @@
 #[cfg(test)]
 mod documented;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use pipeline::Rejected;
+use pipeline::{FloodLimits, Rejected};
 use runtime::{ConfigError, LogFormat, Variables};
 use secrecy::{ExposeSecret, SecretString};
+use sources::{Senders, Source, Sources, SourcesError};
 use variables::ConfigFile;
 
 /// Minimum length of the admin token, the same as for a webhook token.
@@ -35,8 +37,12 @@ pub struct Config {
     pub retry_window: Duration,
     /// The queue and its workers.
     pub queue: queue::Settings,
-    /// `WEBHOOK_SECRETS`: the valid secrets.
-    pub webhook_secrets: Vec<SecretString>,
+    /// `SOURCES_FILE`: the senders of leads. Without the file there is one, and with `WEBHOOK_SECRETS` it is
+    /// added to those of the file.
+    pub sources: Sources,
+    /// The variables with the secrets of the senders, as far as they are set: one or several, separated by
+    /// commas.
+    pub source_secrets: BTreeMap<String, SecretString>,
     /// `ADMIN_TOKEN`.
     pub admin_token: Option<SecretString>,
     /// `ICP_FILE`: the ideal customer profile. `None` selects the built-in one.
@@ -49,6 +55,8 @@ pub struct Config {
     pub enrichment: enrichment::Settings,
     /// The CRM.
     pub crm: crm::Settings,
+    /// `FLOOD_DOMAIN_PER_HOUR` and `FLOOD_ADDRESS_PER_HOUR`.
+    pub floods: FloodLimits,
     /// `REJECTED_LEADS`.
     pub rejected: Rejected,
     /// `QUARANTINE_KEEP_DAYS`: retention of a quarantined body after it was last received.
@@ -69,6 +77,7 @@ impl Config {
                 ConfigError::new("HOST", format!("must be an IP address or localhost, not {text:?}"))
             })?,
         };
+        let sources = sources(variables)?;
         let config = Self {
             listen: SocketAddr::new(host, variables.number("PORT", 3000, 0..=u16::MAX)?),
             read_timeout: Duration::from_secs(variables.number("READ_TIMEOUT_SECONDS", 30, 1..=600)?),
@@ -85,13 +94,15 @@ impl Config {
             )?),
             retry_window: Duration::from_secs(variables.number("RETRY_WINDOW_SECONDS", 0, 0..=2_592_000)?),
             queue: queue::Settings::read(variables)?,
-            webhook_secrets: variables.list("WEBHOOK_SECRETS").into_iter().map(SecretString::from).collect(),
+            source_secrets: source_secrets(&sources, variables),
+            sources,
             admin_token: variables.secret("ADMIN_TOKEN"),
             icp_file: variables.file("ICP_FILE"),
             routing_file: variables.file("ROUTING_FILE"),
             ai: analysis::Settings::read(variables)?,
             enrichment: enrichment::Settings::read(variables)?,
             crm: crm::Settings::read(variables)?,
+            floods: FloodLimits::read(variables)?,
             rejected: Rejected::read(variables)?,
             quarantine_keep: Duration::from_secs(
                 variables.number("QUARANTINE_KEEP_DAYS", 30, 1..=3_650)? * 24 * 60 * 60,
@@ -122,6 +133,29 @@ impl Config {
         self.listen.ip().is_loopback()
     }
 
+    /// Whether leads are accepted without a proof of their sender: there is no sources file and no
+    /// `WEBHOOK_SECRETS`.
+    pub fn accepts_any_sender(&self) -> bool {
+        self.source_secrets.is_empty() && self.sources.is_unnamed()
+    }
+
+    /// The senders with their secrets.
+    ///
+    /// # Errors
+    /// When the secrets of a sender are missing, too short or not valid. Names the line of the sources file.
+    pub fn senders(&self) -> Result<Senders, SourcesError> {
+        if self.accepts_any_sender() {
+            return Ok(Senders::open());
+        }
+        Senders::new(&self.sources, |variable| self.source_secrets.get(variable).cloned())
+    }
+
+    /// Every secret of a sender.
+    pub fn webhook_secrets(&self) -> impl Iterator<Item = &str> {
+        let texts = self.source_secrets.values().map(ExposeSecret::expose_secret);
+        texts.flat_map(|text| text.split(',')).map(str::trim).filter(|secret| !secret.is_empty())
+    }
+
     /// A server that is reachable from the network must authenticate its clients. The admin token must not be
     /// short and must differ from the webhook secrets.
     fn check_exposure(&self) -> Result<(), ConfigError> {
@@ -130,8 +164,8 @@ impl Config {
                 let problem = format!("must have at least {MIN_ADMIN_TOKEN_CHARS} characters");
                 return Err(ConfigError::new("ADMIN_TOKEN", problem));
             }
-            if self.webhook_secrets.iter().any(|secret| secret.expose_secret() == token) {
-                let problem = "must not be one of WEBHOOK_SECRETS: senders of leads could read all leads";
+            if self.webhook_secrets().any(|secret| secret == token) {
+                let problem = "must not be a webhook secret: senders of leads could read all leads";
                 return Err(ConfigError::new("ADMIN_TOKEN", problem));
             }
         }
@@ -142,7 +176,7 @@ impl Config {
         };
         if self.is_loopback() {
             Ok(())
-        } else if self.webhook_secrets.is_empty() {
+        } else if self.accepts_any_sender() {
             needed("WEBHOOK_SECRETS", "post leads")
         } else if self.admin_token.is_none() {
             needed("ADMIN_TOKEN", "read leads")
@@ -150,6 +184,17 @@ impl Config {
             Ok(())
         }
     }
+}
+
+fn sources(variables: &Variables<'_>) -> Result<Sources, ConfigError> {
+    let Some(file) = variables.file("SOURCES_FILE") else { return Ok(Sources::unnamed()) };
+    let sources = file.parse(Sources::parse)?;
+    Ok(if variables.text("WEBHOOK_SECRETS").is_some() { sources.with_unnamed() } else { sources })
+}
+
+fn source_secrets(sources: &Sources, variables: &Variables<'_>) -> BTreeMap<String, SecretString> {
+    let named = sources.iter().map(Source::secrets);
+    named.filter_map(|name| Some((name.to_owned(), variables.secret(name)?))).collect()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use analysis::Icp;
 use database::Database;
 use lead::Clock;
-use pipeline::Pipeline;
+use pipeline::{Pipeline, SourceRules};
 use routing::Routing;
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
@@ -43,6 +43,7 @@ pub fn pipeline(
         guard: crm::guard(&config.crm, database, &steps, &limits, clock)?,
         routing: Arc::new(routing(config)?),
         rejected: config.rejected,
+        sources: SourceRules::new(config.sources.clone(), config.ai.budget_microusd_per_day, config.floods),
         icp,
         steps,
         store,

@@ -50,6 +50,7 @@ CREATE TABLE delivery (
     content_hash TEXT   NOT NULL,
     content      TEXT   NOT NULL,              -- JSON
     arrival      TEXT,                         -- `time`, or `webhook:` and the hash of a signed webhook's id; NULL: its content
+    sender       TEXT,                         -- the source that sent it, JSON; NULL: the unnamed one
     received_at  BIGINT NOT NULL,
     created_at   BIGINT NOT NULL,
     enrichment   TEXT,                         -- the result of enrichment, JSON
@@ -62,6 +63,8 @@ CREATE TABLE delivery (
     duplicates   BIGINT NOT NULL DEFAULT 0,    -- how often the same content was received again
     round        BIGINT NOT NULL DEFAULT 1,    -- the number of the present judgement, from 1
     state        TEXT   NOT NULL CHECK (state IN ('open', 'done', 'superseded', 'failed')),
+    turn_at      BIGINT,                       -- when the limits of its source permit the work on it; NULL: not asked yet
+    over_limit   TEXT   CHECK (over_limit IN ('source_day', 'source_ai_share')), -- why the rules judge it
     promoted_at  BIGINT,                       -- when an operator promoted it, for one plan
     crm_failed_at BIGINT,                      -- the last failure of the CRM itself, since the delivery was opened
     limit_audited_at BIGINT,                   -- the last audit event of a full limit, since another failure
@@ -266,6 +269,7 @@ CREATE INDEX dead_letter_of_lead ON dead_letter (lead_id);
 -- Bodies that could not be accepted. The same body again only increases `times`.
 CREATE TABLE quarantine (
     quarantine_id TEXT   NOT NULL PRIMARY KEY,
+    sender        TEXT   NOT NULL,             -- the name of the source
     error         TEXT   NOT NULL,
     field         TEXT,
     message       TEXT   NOT NULL,
@@ -298,6 +302,15 @@ CREATE TABLE spending (
     held       BIGINT NOT NULL,                -- the most that running calls may cost
     spent      BIGINT NOT NULL,
     PRIMARY KEY (dependency, day)
+);
+
+-- The leads of each source with limits, and their cost.
+CREATE TABLE source_usage (
+    source  TEXT   NOT NULL PRIMARY KEY,
+    day     BIGINT NOT NULL,                   -- days since 1970 in UTC
+    leads   BIGINT NOT NULL,                   -- on that day
+    ai_microusd BIGINT NOT NULL,               -- on that day
+    next_at BIGINT NOT NULL                    -- the next free turn
 );
 
 -- Cached answers of enrichment providers by the company's domain. No personal data.

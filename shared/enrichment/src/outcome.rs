@@ -33,6 +33,8 @@ pub enum EnrichmentStatus {
     NotFound,
     /// A private or disposable mailbox: no provider was queried.
     PrivateMailbox,
+    /// The lead is over the limit of its source: no provider was queried.
+    OverLimit,
     /// No facts were found and at least one provider failed. Worth a later attempt.
     Unavailable,
 }
@@ -44,6 +46,7 @@ impl EnrichmentStatus {
             Self::Found => "found",
             Self::NotFound => "not_found",
             Self::PrivateMailbox => "private_mailbox",
+            Self::OverLimit => "over_limit",
             Self::Unavailable => "unavailable",
         }
     }

@@ -3,8 +3,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use intake::{AuthError, Rejection};
-use lead::LeadId;
+use lead::{LeadId, SenderName};
 use serde::Serialize;
+use sources::Refusal;
 
 use crate::SinkError;
 
@@ -25,12 +26,15 @@ pub enum Unread {
 /// The outcome of one request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    Accepted(LeadId),
-    Duplicate(LeadId),
+    Accepted(LeadId, StatusCode),
+    Duplicate(LeadId, StatusCode),
+    /// An event that is not a lead.
+    Ignored(StatusCode),
     Rejected(Rejection),
     TooLarge,
     Unread(Unread),
     Unauthorized(AuthError),
+    UnknownPath,
     MethodNotAllowed,
     Unavailable(LeadId, SinkError),
 }
@@ -57,35 +61,65 @@ impl<'a> Answer<'a> {
     }
 }
 
+impl From<Refusal> for Outcome {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownPath => Self::UnknownPath,
+            Refusal::Unauthorized(cause) => Self::Unauthorized(cause),
+        }
+    }
+}
+
 impl Outcome {
-    /// Writes the log line and the metrics of a request. `bytes`: the length of its body.
-    pub(crate) fn record(&self, bytes: usize, elapsed: Duration) {
+    /// Writes the log line and the metrics of a request. `sender`: its source, if it proved to be one.
+    /// `bytes`: the length of its body.
+    pub(crate) fn record(&self, sender: Option<&SenderName>, bytes: usize, elapsed: Duration) {
         let outcome = self.name();
+        let source = sender.map_or("", SenderName::as_str);
         metrics::counter!("revenueflow_webhooks_total", "outcome" => self.metric_label()).increment(1);
+        if sender.is_some() {
+            let labels = [("source", source.to_owned()), ("outcome", self.metric_label().to_owned())];
+            metrics::counter!("revenueflow_source_webhooks_total", &labels).increment(1);
+        }
         metrics::histogram!("revenueflow_webhook_seconds").record(elapsed.as_secs_f64());
         match self {
-            Self::Accepted(id) | Self::Duplicate(id) => {
-                tracing::info!(outcome, lead_id = %id, bytes, "webhook");
+            Self::Accepted(id, _) | Self::Duplicate(id, _) => {
+                tracing::info!(outcome, source, lead_id = %id, bytes, "webhook");
             }
             Self::Rejected(rejection) => {
-                tracing::info!(outcome, error = rejection.error, field = rejection.field, bytes, "webhook");
+                tracing::info!(
+                    outcome,
+                    source,
+                    error = rejection.error,
+                    field = rejection.field,
+                    bytes,
+                    "webhook"
+                );
             }
             Self::Unauthorized(cause) => {
                 tracing::info!(outcome, error = cause.code(), reason = %cause, bytes, "webhook");
             }
-            Self::TooLarge | Self::Unread(_) | Self::MethodNotAllowed => {
+            Self::Ignored(_)
+            | Self::TooLarge
+            | Self::Unread(_)
+            | Self::MethodNotAllowed
+            | Self::UnknownPath => {
                 tracing::info!(outcome, bytes, "webhook");
             }
             Self::Unavailable(id, cause) => {
-                tracing::error!(outcome, lead_id = %id, error = %cause, bytes, "webhook");
+                tracing::error!(outcome, source, lead_id = %id, error = %cause, bytes, "webhook");
             }
         }
     }
 
     pub(crate) fn response(&self) -> Response<Bytes> {
         match self {
-            Self::Accepted(id) | Self::Duplicate(id) => {
-                json(StatusCode::ACCEPTED, &Answer::taken(self.name(), id))
+            Self::Accepted(id, status) | Self::Duplicate(id, status) => {
+                json(*status, &Answer::taken(self.name(), id))
+            }
+            Self::Ignored(status) => {
+                let message = "the sources file takes no events of this kind from this sender";
+                json(*status, &Answer::refused("ignored", self.name(), message))
             }
             Self::Rejected(rejection) => json(StatusCode::BAD_REQUEST, rejection),
             Self::TooLarge | Self::Unread(Unread::TooLarge) => {
@@ -103,11 +137,18 @@ impl Outcome {
                 json(StatusCode::BAD_REQUEST, &Answer::refused("rejected", self.name(), message))
             }
             Self::Unauthorized(_) => {
-                let message = "send a valid X-RevenueFlow-Token header or a Standard Webhooks signature";
+                let message = "send the token or the signature that is set up for this path, such as a valid \
+                     X-RevenueFlow-Token header";
                 let answer = Answer::refused("rejected", self.name(), message);
                 // RFC 9110 15.5.2 requires a challenge.
                 let challenge = HeaderValue::from_static("RevenueFlow");
                 with(json(StatusCode::UNAUTHORIZED, &answer), header::WWW_AUTHENTICATE, challenge)
+            }
+            // Not 404: Typeform switches a webhook off at the first one.
+            // <https://www.typeform.com/developers/webhooks/>
+            Self::UnknownPath => {
+                let message = "no source of leads has this path; the sources file lists the paths";
+                json(StatusCode::UNAUTHORIZED, &Answer::refused("rejected", self.name(), message))
             }
             Self::MethodNotAllowed => {
                 let answer = Answer::refused("rejected", self.name(), "leads are sent with POST");
@@ -127,7 +168,7 @@ impl Outcome {
     /// sender's.
     fn metric_label(&self) -> &'static str {
         match self {
-            Self::Accepted(id) | Self::Duplicate(id) if id.is_synthetic() => "synthetic",
+            Self::Accepted(id, _) | Self::Duplicate(id, _) if id.is_synthetic() => "synthetic",
             _ => self.name(),
         }
     }
@@ -135,13 +176,15 @@ impl Outcome {
     /// The outcome's name in the log and in the answer.
     fn name(&self) -> &'static str {
         match self {
-            Self::Accepted(_) => "accepted",
-            Self::Duplicate(_) => "duplicate",
+            Self::Accepted(..) => "accepted",
+            Self::Duplicate(..) => "duplicate",
+            Self::Ignored(_) => "ignored",
             Self::Rejected(_) => "rejected",
             Self::TooLarge | Self::Unread(Unread::TooLarge) => "body_too_large",
             Self::Unread(Unread::TooSlow) => "request_timeout",
             Self::Unread(Unread::Broken) => "incomplete_body",
             Self::Unauthorized(_) => "unauthorized",
+            Self::UnknownPath => "unknown_source",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Unavailable(..) => "unavailable",
         }

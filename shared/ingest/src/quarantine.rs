@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use intake::Rejection;
 use jiff::Timestamp;
-use lead::Personal;
+use lead::{Personal, SenderName};
 use sha2::{Digest as _, Sha256};
 
 /// The longest Content-Type that is kept, in bytes; a longer one is dropped.
@@ -17,6 +17,8 @@ pub struct QuarantinedBody {
     /// The SHA-256 of the body in lower-case hex. A broken template posts the same body repeatedly; the hash
     /// makes that one row with a count.
     pub id: String,
+    /// The source that sent it.
+    pub sender: SenderName,
     /// The time of receipt.
     pub received_at: Timestamp,
     /// The reason of the rejection: the code, the field and the message that the sender received.
@@ -29,6 +31,7 @@ pub struct QuarantinedBody {
 
 impl QuarantinedBody {
     pub(crate) fn new(
+        sender: SenderName,
         headers: &HeaderMap,
         body: Bytes,
         rejection: Rejection,
@@ -40,6 +43,7 @@ impl QuarantinedBody {
                 let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
                 hex
             }),
+            sender,
             received_at,
             rejection,
             content_type: content_type.filter(|text| text.len() <= MAX_CONTENT_TYPE_BYTES).map(str::to_owned),
@@ -56,7 +60,13 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type.try_into().unwrap());
         let body = Bytes::from_static(b"sentinel");
-        QuarantinedBody::new(&headers, body, Rejection::body_too_large(), Timestamp::UNIX_EPOCH)
+        QuarantinedBody::new(
+            SenderName::unnamed(),
+            &headers,
+            body,
+            Rejection::body_too_large(),
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     #[test]

@@ -13,7 +13,7 @@ use support::{Fault, Fixture, request};
 
 const BODIES: [&[u8]; 7] = [
     include_bytes!("../../../events/webhooks/complete.json"),
-    include_bytes!("../../../events/webhooks/complete.form"),
+    include_bytes!("../../../events/webhooks/complete.json"),
     include_bytes!("../../../events/webhooks/hostile-name.json"),
     include_bytes!("../../../events/webhooks/invalid-email.json"),
     include_bytes!("../../../events/webhooks/marketo-doubled-quotes.json"),
@@ -78,6 +78,7 @@ async fn request_has_one_log_line_and_count_without_personal_data() {
         r#"revenueflow_webhooks_total{outcome="unauthorized"} 1"#,
         r#"revenueflow_webhooks_total{outcome="unavailable"} 1"#,
         r#"revenueflow_webhooks_total{outcome="synthetic"} 3"#,
+        r#"revenueflow_source_webhooks_total{source="default",outcome="accepted"} 3"#,
         "revenueflow_webhook_seconds_count 14",
         r#"revenueflow_intake_fields_total{field="company",issue="wrong_type"} 1"#,
         r#"revenueflow_intake_fields_total{field="attributes",issue="unreplaced_token"} 1"#,

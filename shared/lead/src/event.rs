@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Arrival, ContentHash, DeliveryId, FieldNote, Lead, LeadId, TraceContext, trace};
+use crate::{Arrival, ContentHash, DeliveryId, FieldNote, Lead, LeadId, Sender, TraceContext, trace};
 
 /// The version of the wire format of [`LeadEvent`]. Readers refuse any other version.
 pub const EVENT_VERSION: u32 = 1;
@@ -27,6 +27,10 @@ pub struct LeadEvent {
     /// deliveries that differ only here are equal. Absent in events of older versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<FieldNote>,
+    /// The sender, by its proof. Not part of the content or of any id. Absent in events of older versions and
+    /// of the unnamed sender.
+    #[serde(default, skip_serializing_if = "Sender::is_unnamed")]
+    pub sender: Sender,
     /// The span that accepted the webhook. Not part of the content or of any id. Absent in events of older
     /// versions, and in events rebuilt from the database, which start a new trace. A malformed value is read
     /// as absent.
@@ -46,6 +50,7 @@ impl LeadEvent {
             arrival: Arrival::Time,
             lead,
             notes: Vec::new(),
+            sender: Sender::unnamed(),
             traceparent: None,
         }
     }
@@ -54,6 +59,12 @@ impl LeadEvent {
     #[must_use]
     pub fn with_notes(self, notes: Vec<FieldNote>) -> Self {
         Self { notes, ..self }
+    }
+
+    /// The same event with its sender.
+    #[must_use]
+    pub fn sent_by(self, sender: Sender) -> Self {
+        Self { sender, ..self }
     }
 
     /// The same event as part of a trace.
@@ -109,6 +120,18 @@ mod tests {
             !serde_json::to_string(&plain).unwrap().contains("notes"),
             "older readers see only fields that they know"
         );
+    }
+
+    #[test]
+    fn sender_is_transmitted_and_changes_no_id() {
+        let plain = event("ann@example.com");
+        let name = crate::SenderName::parse("demo-form").unwrap();
+        let sent = plain.clone().sent_by(Sender { name, email_verified: true });
+        assert_eq!(sent.delivery_id(), plain.delivery_id());
+        let read: LeadEvent = serde_json::from_str(&serde_json::to_string(&sent).unwrap()).unwrap();
+        assert!(read.is_consistent());
+        assert_eq!(read, sent);
+        assert!(!serde_json::to_string(&plain).unwrap().contains("sender"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //!
 //! - [`Lead`] is the parsed, normalised content of one webhook. [`LeadEvent`] is its message on a queue.
 //! - [`LeadId`] identifies a lead permanently, [`DeliveryId`] one accepted content of it.
+//! - [`Sender`] is the configured sender of a delivery.
 //! - [`FieldNote`] names a field of an accepted lead that was dropped or cut.
 //! - [`Failure`] classifies every failure in the system.
 //! - [`TraceContext`] is the trace of a delivery.
@@ -27,6 +28,7 @@ mod name;
 mod note;
 mod personal;
 mod record;
+mod sender;
 mod status;
 mod synthetic;
 pub mod text;
@@ -45,6 +47,7 @@ pub use judgement::{Decision, Fit, FitScore, Intent};
 pub use note::{FieldIssue, FieldNote};
 pub use personal::Personal;
 pub use record::Lead;
+pub use sender::{Sender, SenderName, SenderNameError};
 #[doc(hidden)]
 pub use serde;
 pub use status::LeadStatus;

@@ -60,6 +60,7 @@ impl Case {
             updated_at: event.received_at,
         };
         let delivery = DeliveryRecord {
+            sender: lead::Sender::unnamed(),
             delivery_id: event.delivery_id(),
             revision: 1,
             state: DeliveryState::Open,
@@ -287,6 +288,7 @@ async fn a_revised_lead_that_waits_for_its_next_judgement() {
     case.record.failure =
         Some(Failure::deferral(Dependency::new("crm.mock"), "breaker_open", "five failures in a row", None));
     let newest = DeliveryRecord {
+        sender: lead::Sender::unnamed(),
         delivery_id: event.delivery_id(),
         revision: 2,
         state: DeliveryState::Open,

@@ -13,6 +13,7 @@ use trace::Span;
 
 use crate::permission::{Denied, Permission};
 use crate::plan::{self, Rejected};
+use crate::source_rules::unenriched;
 use crate::{Pipeline, judge};
 
 /// How often the work on a message begins again because another worker was faster.
@@ -103,6 +104,7 @@ impl Pipeline {
     /// Takes the steps that are left.
     async fn take_steps(&self, message: &Message, event: &LeadEvent, work: &mut Work) -> Result<(), Failure> {
         let Some(permission) = self.permission(message, work).await? else { return Ok(()) };
+        self.await_turn(work).await?;
         let enriched = self.enrich(&permission, work);
         let enrichment = Span::internal("enrichment").try_run(enriched).await?;
         if work.analysis.is_none() {
@@ -166,7 +168,10 @@ impl Pipeline {
         if let Some(stored) = work.enrichment.as_ref().filter(|_| !work.retry_enrichment) {
             return Ok(stored.clone());
         }
-        let enrichment = self.query_providers(permission, &work.lead).await;
+        let enrichment = match unenriched(work) {
+            Some(nothing) => nothing,
+            None => self.query_providers(permission, &work.lead).await,
+        };
         let detail = self.enrichment_detail(&enrichment);
         work.enriched(enrichment.clone(), detail);
         Ok(enrichment)

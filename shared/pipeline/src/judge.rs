@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use analysis::{Analysis, AnalysisError, Analyst, Objection, Usage, fact_sheet};
+use analysis::{Analysis, AnalysisError, Analyst, Objection, Usage};
 use enrichment::Enrichment;
 use grounding::{Answer, Contract, FactSheet, GroundingStatus, Verdict, check};
 use lead::{Failure, FailureClass, Stage};
@@ -21,9 +21,10 @@ pub(crate) async fn judge(
     enrichment: &Enrichment,
 ) -> Result<Arc<AnalysisRecord>, Failure> {
     let attempt = work.attempts.at(Stage::Analysis).saturating_add(1);
-    let facts = fact_sheet(&work.lead, enrichment, &pipeline.icp);
+    let facts = pipeline.facts_of(&work.lead, &work.sender, enrichment);
     let contract = &pipeline.icp.contract;
-    let analyst = pipeline.analyst_of(&work.lead_id);
+    let rules_only = pipeline.rules_only(work);
+    let analyst = rules_only.map_or_else(|| pipeline.analyst_of(&work.lead_id), |_| pipeline.rules());
     // An answer that took long or was paid for must not be lost, nor what was found out before it.
     let is_outside = !analyst.dependencies().is_empty();
     if is_outside {
@@ -58,7 +59,7 @@ pub(crate) async fn judge(
         raw_answer: analysis.raw_answer,
         verdict,
         fallback,
-        fallback_reason,
+        fallback_reason: fallback_reason.or(rules_only.map(|reason| reason.as_str().to_owned())),
         input_tokens: signed(analysis.usage.input_tokens),
         output_tokens: signed(analysis.usage.output_tokens),
         cost_microusd: signed(analysis.usage.cost_microusd),
@@ -66,6 +67,10 @@ pub(crate) async fn judge(
         created_at: pipeline.clock.now(),
         facts,
     };
+    if work.turn.is_some() && record.cost_microusd > 0 {
+        let (source, cost, at) = (&work.sender.name, record.cost_microusd, record.created_at);
+        pipeline.store.add_source_cost(source, cost, at).await?;
+    }
     let record = work.judged(record, rejected_first);
     if is_outside {
         pipeline.steps.save(work).await?;

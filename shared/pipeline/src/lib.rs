@@ -19,6 +19,7 @@ mod crm_facts;
 mod earlier;
 mod enrichment_retry;
 mod evaluate;
+mod flood;
 mod handler;
 mod judge;
 mod permission;
@@ -27,14 +28,18 @@ mod preview;
 mod replay;
 mod rollback;
 mod route;
+mod source_rules;
 mod synthetic;
+mod trust;
 
 pub use convert::{Conversion, NotConverted};
 pub use evaluate::{Alternative, Basis, Evaluated, FactChange, Judgement, NotEvaluated, Route};
+pub use flood::FloodLimits;
 pub use plan::Rejected;
 pub use preview::{NoPlan, PlannedLead};
 pub use replay::{Change, Problem, Replay, verify};
 pub use route::EscalationSummary;
+pub use source_rules::SourceRules;
 
 use std::sync::Arc;
 
@@ -61,6 +66,8 @@ pub struct Pipeline {
     pub guard: Guard,
     /// The rules that assign leads to owners.
     pub routing: Arc<Routing>,
+    /// The limits on the leads of each source, domain and address.
+    pub sources: SourceRules,
     /// The treatment of a lead whose analysis is rejected.
     pub rejected: Rejected,
     /// The source of the current time.

@@ -129,7 +129,8 @@ fn origins(work: &Work, enrichment: &Enrichment) -> Origins {
     };
     let provenance = enrichment.provenance.iter();
     let providers = provenance.map(|(field, source)| (field.clone(), source.provider.to_string())).collect();
-    Origins { crm, sender: None, providers }
+    let sender = (!work.sender.is_unnamed()).then(|| work.sender.name.to_string());
+    Origins { crm, sender, providers }
 }
 
 /// Adds the actions that write a verdict: score, status, call task, activity.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use store::{AnalysisRecord, StoredAnalysis};
 
 use crate::permission::{Denied, Permission};
+use crate::trust::copy_trust;
 use crate::{Pipeline, judge};
 
 /// The result of judging a lead again without writing anything.
@@ -112,7 +113,9 @@ impl Pipeline {
         let facts = if record.delivery_id == analysis.delivery_id {
             recomputed_facts(&record.content, &enrichment, &self.icp, &analysis.facts)
         } else {
-            fact_sheet(&record.content, &enrichment, &self.icp) // a revision that is still to be judged
+            // A revision that is still to be judged.
+            let sender = self.store.sender_of(&record.delivery_id).await?;
+            self.facts_of(&record.content, &sender, &enrichment)
         };
         // A failing analyst does not fail the replay, since `reproducible` needs no analyst.
         let (now, not_now) = match Permission::of(&self.steps, &record.content.email).await {
@@ -145,6 +148,7 @@ pub(crate) fn recomputed_facts(
 ) -> FactSheet {
     let mut facts = fact_sheet(content, enrichment, icp);
     facts.set(Namespace::Salesforce, judged.namespace(Namespace::Salesforce).cloned().unwrap_or_default());
+    copy_trust(judged, &mut facts);
     facts
 }
 

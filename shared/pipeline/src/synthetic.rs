@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use analysis::{Analyst, Rules};
+use analysis::Analyst;
 use jiff::Timestamp;
 use lead::{Failure, LeadId};
 use queue::Message;
@@ -16,7 +16,7 @@ impl Pipeline {
     /// The analyst for a lead. The synthetic lead is judged by the rules, which cost nothing and need no AI.
     pub(crate) fn analyst_of(&self, lead: &LeadId) -> Arc<dyn Analyst> {
         if lead.is_synthetic() {
-            return Arc::new(Rules::new(self.icp.clone()));
+            return self.rules();
         }
         Arc::clone(&self.analyst)
     }

@@ -22,7 +22,7 @@ pub enum LogFormat {
 
 /// The crates of this workspace that log, by the crate names in log targets. Lines of every other crate
 /// beyond [`FOREIGN_LEVEL`] are dropped, whatever `RUST_LOG` says.
-const OWN: [&str; 31] = [
+const OWN: [&str; 32] = [
     "analysis",
     "api",
     "assembly",
@@ -49,6 +49,7 @@ const OWN: [&str; 31] = [
     "routing",
     "runtime",
     "sandbox",
+    "sources",
     "store",
     "trace",
     "variables",

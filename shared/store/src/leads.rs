@@ -1,6 +1,6 @@
 use enrichment::Enrichment;
 use jiff::Timestamp;
-use lead::{Decision, DeliveryId, Failure, Fit, FitScore, Intent, Lead, LeadId, LeadStatus};
+use lead::{Decision, DeliveryId, Failure, Fit, FitScore, Intent, Lead, LeadId, LeadStatus, Sender};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::any::AnyRow;
@@ -55,6 +55,8 @@ pub struct DeliveryRecord {
     pub state: DeliveryState,
     /// How often the same content was received again.
     pub duplicates: i64,
+    /// The source that sent it.
+    pub sender: Sender,
     /// The enrichment result.
     pub enrichment: Option<Value>,
     /// The reading of the CRM before the last judgement.
@@ -92,10 +94,17 @@ impl Store {
         row.map_or(Ok(None), |row| row.optional_json("enrichment"))
     }
 
+    /// The source that sent a delivery.
+    pub async fn sender_of(&self, delivery: &DeliveryId) -> Result<Sender> {
+        let query = sqlx::query("SELECT sender FROM delivery WHERE delivery_id = $1");
+        let row = self.row(query.bind(delivery.as_str())).await?;
+        Ok(row.map_or(Ok(None), |row| row.optional_json("sender"))?.unwrap_or_default())
+    }
+
     /// The newest `limit` deliveries of a lead, newest first.
     pub async fn deliveries(&self, lead: &LeadId, limit: u32) -> Result<Vec<DeliveryRecord>> {
         let query = sqlx::query(
-            "SELECT delivery_id, revision, state, duplicates, enrichment, crm_facts, received_at FROM delivery \
+            "SELECT delivery_id, revision, state, duplicates, sender, enrichment, crm_facts, received_at FROM delivery \
              WHERE lead_id = $1 ORDER BY revision DESC LIMIT $2",
         );
         let rows = self.rows(query.bind(lead.as_str()).bind(i64::from(limit))).await?;
@@ -106,6 +115,7 @@ impl Store {
                     revision: row.number("revision")?,
                     state: state_of(row)?,
                     duplicates: row.number("duplicates")?,
+                    sender: row.optional_json("sender")?.unwrap_or_default(),
                     enrichment: row.optional_json("enrichment")?,
                     crm_read: row.optional_json("crm_facts")?,
                     received_at: row.time("received_at")?,

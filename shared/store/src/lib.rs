@@ -44,6 +44,7 @@ mod state;
 mod steps;
 mod stored;
 mod suppression;
+mod usage;
 mod work;
 mod written;
 
@@ -70,6 +71,7 @@ pub use state::DeliveryState;
 pub use steps::{Acknowledge, Acknowledgement, Change, NotSaved, Steps, WorkLedger};
 pub use stored::{Basis, Scope, Spent, StoredAnalyses, StoredAnalysis};
 pub use suppression::{Removal, Suppressed, Suppression, SuppressionKind};
+pub use usage::{OverLimit, SourceLimits, Turn};
 pub use work::{KnownRows, Work};
 pub use written::WrittenAction;
 

@@ -11,6 +11,8 @@ use crate::{Cursor, Result, Store};
 pub struct QuarantineItem<'a> {
     /// Identifies the body: the same body again only increases a counter.
     pub id: &'a str,
+    /// The name of the source that sent it.
+    pub sender: &'a str,
     /// The error code.
     pub error: &'a str,
     /// The invalid field, if a single field was.
@@ -31,6 +33,8 @@ pub struct QuarantineItem<'a> {
 pub struct Quarantined {
     /// Identifies the body.
     pub id: String,
+    /// The name of the source that sent it first.
+    pub sender: String,
     /// The error code.
     pub error: String,
     /// The invalid field, if a single field was.
@@ -56,8 +60,9 @@ impl Store {
     /// Quarantines a body that could not be accepted.
     pub async fn quarantine(&self, item: &QuarantineItem<'_>) -> Result<()> {
         let query = sqlx::query(
-            "INSERT INTO quarantine (quarantine_id, error, field, message, content_type, body, times, first_at, last_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) ON CONFLICT (quarantine_id) DO UPDATE \
+            "INSERT INTO quarantine \
+             (quarantine_id, error, field, message, content_type, body, times, first_at, last_at, sender) \
+             VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7, $8) ON CONFLICT (quarantine_id) DO UPDATE \
              SET times = quarantine.times + 1, last_at = excluded.last_at",
         )
         .bind(item.id)
@@ -66,7 +71,8 @@ impl Store {
         .bind(without_nul(item.message))
         .bind(item.content_type.map(without_nul))
         .bind(STANDARD.encode(item.body))
-        .bind(database::to_millis(item.received_at));
+        .bind(database::to_millis(item.received_at))
+        .bind(item.sender);
         self.execute(query).await?;
         Ok(())
     }
@@ -123,6 +129,7 @@ impl Store {
 fn read(row: &sqlx::any::AnyRow) -> Result<Quarantined> {
     Ok(Quarantined {
         id: row.text("quarantine_id")?,
+        sender: row.text("sender")?,
         error: row.text("error")?,
         field: row.optional_text("field")?,
         message: row.text("message")?,

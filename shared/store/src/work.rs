@@ -3,12 +3,12 @@ use std::sync::Arc;
 use crm::{ActionId, Outcome};
 use enrichment::{Enrichment, EnrichmentStatus};
 use jiff::Timestamp;
-use lead::{DeliveryId, Lead, LeadId};
+use lead::{DeliveryId, Lead, LeadId, Sender};
 use sqlx::any::AnyRow;
 
 use crate::codec::Columns as _;
 use crate::state::EnrichmentRetry;
-use crate::{AnalysisRecord, Attempts, Change, CrmFacts, Result};
+use crate::{AnalysisRecord, Attempts, Change, CrmFacts, Result, Turn};
 
 /// A delivery being worked on, with the results of earlier attempts.
 #[derive(Debug)]
@@ -21,8 +21,12 @@ pub struct Work {
     pub revision: i64,
     /// The number of this judgement of the delivery, from 1.
     pub round: i64,
+    /// The turn that the limits of its source gave it; none before it asked for one.
+    pub turn: Option<Turn>,
     /// The content.
     pub lead: Lead,
+    /// The source that sent it.
+    pub sender: Sender,
     /// The enrichment result, once enrichment has run.
     pub enrichment: Option<Enrichment>,
     /// Whether the enrichment result is `unavailable` and must be requested again before this judgement.
@@ -66,7 +70,7 @@ impl KnownRows {
 /// The columns that [`Work::read`] needs, and those that tell the state of the delivery and of its lead.
 macro_rules! work_columns {
     () => {
-        "d.lead_id, d.delivery_id, d.state, d.content_hash, d.revision, d.round, d.enrichment, d.enrichment_retry, \
+        "d.lead_id, d.delivery_id, d.state, d.sender, d.turn_at, d.over_limit, d.content_hash, d.revision, d.round, d.enrichment, d.enrichment_retry, \
          d.crm_facts, d.promoted_at, d.crm_read_attempts, d.analysis_attempts, d.crm_write_attempts, \
          d.storage_attempts, d.other_attempts, l.delivery_id AS newest, l.failure"
     };
@@ -96,6 +100,8 @@ impl Work {
             revision: row.number("revision")?,
             round,
             lead,
+            sender: row.optional_json("sender")?.unwrap_or_default(),
+            turn: Turn::read(row)?,
             enrichment: row.optional_json("enrichment")?,
             retry_enrichment: row.word("enrichment_retry", EnrichmentRetry::parse)?
                 == EnrichmentRetry::Requested,

@@ -75,12 +75,12 @@ impl<'a> Variables<'a> {
     }
 
     /// A text, trimmed.
-    pub fn text(&self, name: &'static str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<String> {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     /// A secret.
-    pub fn secret(&self, name: &'static str) -> Option<SecretString> {
+    pub fn secret(&self, name: &str) -> Option<SecretString> {
         self.text(name).map(SecretString::from)
     }
 

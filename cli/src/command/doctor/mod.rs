@@ -35,6 +35,7 @@ pub(crate) async fn run(config: Result<Config, ConfigError>) -> anyhow::Result<E
         if is_complete {
             secrets::exposure(&mut report, &config);
             secrets::secrets(&mut report, &config);
+            secrets::sources(&mut report, &config);
             transport::transport(&mut report, &config);
         } else {
             report.skip("exposure", "needs a configuration without failures");

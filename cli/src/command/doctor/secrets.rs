@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use assembly::Config;
-use intake::Authenticator;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
 use super::report::Report;
 use crate::command::format::count;
@@ -18,7 +17,7 @@ const MIN_DISTINCT_CHARS: usize = 8;
 pub(super) fn exposure(report: &mut Report, config: &Config) {
     const CHECK: &str = "exposure";
     let listen = config.listen;
-    let is_open = config.webhook_secrets.is_empty() || config.admin_token.is_none();
+    let is_open = config.accepts_any_sender() || config.admin_token.is_none();
     match (config.is_loopback(), is_open) {
         (true, true) => report.warn(
             CHECK,
@@ -40,29 +39,46 @@ pub(super) fn exposure(report: &mut Report, config: &Config) {
 pub(super) fn secrets(report: &mut Report, config: &Config) {
     const CHECK: &str = "secrets";
     const DRAW: &str = "`openssl rand -hex 32` draws a good one";
-    let (webhook, admin) = (&config.webhook_secrets, config.admin_token.as_ref());
-    if webhook.is_empty() && admin.is_none() {
+    let admin = config.admin_token.as_ref();
+    if config.accepts_any_sender() && admin.is_none() {
         return report.ok(CHECK, "none set, and none needed on this machine");
     }
-    let (tokens, keys) = match Authenticator::new(webhook.iter().cloned()) {
-        Ok(authenticator) => authenticator.counts(),
-        Err(_) if webhook.is_empty() => (0, 0),
-        Err(error) => return report.fail(CHECK, Advice::new(error.to_string(), DRAW)),
-    };
-    let guessable = (1..).zip(webhook).find(|(_, secret)| can_be_guessed(secret));
-    if let Some((position, _)) = guessable {
-        return report.warn(CHECK, format!("WEBHOOK_SECRETS: secret {position} can be guessed"), DRAW);
+    if let Err(error) = config.senders() {
+        return report.fail(CHECK, Advice::new(error.to_string(), DRAW));
     }
-    if admin.is_some_and(can_be_guessed) {
+    for (variable, secrets) in &config.source_secrets {
+        let items = secrets.expose_secret().split(',').map(str::trim).filter(|item| !item.is_empty());
+        if let Some((position, _)) = (1..).zip(items).find(|(_, secret)| can_be_guessed(secret)) {
+            return report.warn(CHECK, format!("{variable}: secret {position} can be guessed"), DRAW);
+        }
+    }
+    if admin.is_some_and(|token| can_be_guessed(token.expose_secret())) {
         return report.warn(CHECK, "ADMIN_TOKEN can be guessed", DRAW);
     }
-    let webhook = count(webhook.len(), "webhook secret", "webhook secrets");
+    let webhook = count(config.webhook_secrets().count(), "webhook secret", "webhook secrets");
+    let sources = count(config.sources.iter().count(), "source", "sources");
     let admin = if admin.is_some() { "an admin token" } else { "no admin token" };
-    let (tokens, keys) = (count(tokens, "token", "tokens"), count(keys, "signing key", "signing keys"));
-    let kinds = format!("{keys}, {tokens}: a secret without whsec_ checks no signature");
-    report.ok(CHECK, format!("{webhook} ({kinds}), {admin}, long enough"));
+    report.ok(CHECK, format!("{webhook} of {sources}, {admin}, long enough"));
 }
 
-fn can_be_guessed(secret: &SecretString) -> bool {
-    secret.expose_secret().chars().collect::<BTreeSet<_>>().len() < MIN_DISTINCT_CHARS
+/// Checks that each sender has a name and a scope of its own.
+pub(super) fn sources(report: &mut Report, config: &Config) {
+    const CHECK: &str = "sources";
+    if config.accepts_any_sender() {
+        return report.ok(CHECK, "no proof needed on this machine");
+    }
+    if config.sources.is_unnamed() {
+        return report.warn(
+            CHECK,
+            "one secret speaks for every sender, and what any of them sends under marketo counts as a fact",
+            "name the senders in SOURCES_FILE: docs/senders.md",
+        );
+    }
+    let paths: Vec<_> =
+        config.sources.iter().map(|source| format!("{} at {}", source.name(), source.path())).collect();
+    report.ok(CHECK, paths.join(", "));
+}
+
+fn can_be_guessed(secret: &str) -> bool {
+    secret.chars().collect::<BTreeSet<_>>().len() < MIN_DISTINCT_CHARS
 }

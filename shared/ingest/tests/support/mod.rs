@@ -9,6 +9,7 @@ use http::{Request, Response};
 use ingest::{Acceptance, Ingest, LeadSink, QuarantinedBody, SinkError};
 use intake::Authenticator;
 use lead::{Clock as _, DeliveryId, LeadEvent, ManualClock};
+use sources::Senders;
 
 /// The token of every authenticated request.
 pub(crate) const TOKEN: &str = "a-token-for-the-tests";
@@ -77,7 +78,7 @@ impl Fixture {
         let sink = Arc::new(MemorySink { fault, ..MemorySink::default() });
         let authenticator = Authenticator::new([TOKEN.into(), KEY.into()]).expect("both are long enough");
         let clock = Arc::new(ManualClock::default());
-        Self { ingest: Ingest::new(authenticator, sink.clone(), clock), sink }
+        Self { ingest: Ingest::new(Senders::unnamed(authenticator), sink.clone(), clock), sink }
     }
 
     /// Sends any request, and checks the properties that every answer has.

@@ -27,7 +27,8 @@ pub struct Fact {
     pub path: String,
     /// The value.
     pub value: Value,
-    /// The source: a provider, a CRM, `sender`, or the version of the profile that computed it.
+    /// The source: a provider, a CRM, `sender`, `sent by` and the name of a source, or the version of the
+    /// profile that computed it.
     pub said_by: String,
     /// The time of the fact, if it is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,7 +170,9 @@ impl Sources<'_> {
     }
 
     fn sender(&self) -> (String, Option<Timestamp>) {
-        ("sender".to_owned(), self.delivery.map(|delivery| delivery.received_at))
+        let sender = self.delivery.map(|delivery| &delivery.sender).filter(|sender| !sender.is_unnamed());
+        let said_by = sender.map_or_else(|| "sender".to_owned(), |sender| format!("sent by {}", sender.name));
+        (said_by, self.delivery.map(|delivery| delivery.received_at))
     }
 
     /// The CRM, if it was read and is the source of this field.
@@ -241,6 +244,9 @@ fn enrichment_in_words(enrichment: Option<&Enrichment>) -> String {
         EnrichmentStatus::PrivateMailbox => {
             "The address is a private mailbox, which says nothing about an employer, so no provider was asked."
                 .to_owned()
+        }
+        EnrichmentStatus::OverLimit => {
+            "The source had sent more leads than its limit of the day, so no provider was asked.".to_owned()
         }
         EnrichmentStatus::Unavailable => {
             "Nothing is known about the company, and not every provider could answer.".to_owned()

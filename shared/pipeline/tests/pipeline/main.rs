@@ -16,6 +16,7 @@ mod messages;
 mod replay;
 mod rollback;
 mod routing;
+mod senders;
 mod stages;
 mod support;
 mod suppression;

@@ -134,8 +134,8 @@ impl Store {
         };
         sqlx::query(
             "INSERT INTO delivery (delivery_id, lead_id, revision, content_hash, content, received_at, state, \
-                                   created_at, arrival) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                                   created_at, arrival, sender) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(delivery.as_str())
         .bind(event.lead_id.as_str())
@@ -146,6 +146,7 @@ impl Store {
         .bind(state.as_str())
         .bind(now)
         .bind((!event.arrival.is_content()).then(|| event.arrival.to_string()))
+        .bind(stored_sender(&event))
         .execute(&mut *connection)
         .await?;
         match accept {
@@ -170,9 +171,17 @@ impl Store {
     }
 }
 
+/// The sender of a delivery as its column has it.
+pub(super) fn stored_sender(event: &LeadEvent) -> Option<String> {
+    (!event.sender.is_unnamed()).then(|| to_json(&event.sender))
+}
+
 /// The detail of the audit event of an accepted delivery.
 pub(super) fn accepted_detail(event: &LeadEvent, revision: i64) -> Value {
     let mut detail = json!({ "revision": revision, "received_at": event.received_at });
+    if !event.sender.is_unnamed() {
+        detail["sender"] = json!(event.sender);
+    }
     if !event.notes.is_empty() {
         detail["fields"] = json!(event.notes);
     }

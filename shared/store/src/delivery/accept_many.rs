@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use database::{Connection, GroupWrite, Rows, to_millis};
 use lead::LeadEvent;
 
-use super::accept::{Accept, accepted_detail};
+use super::accept::{Accept, accepted_detail, stored_sender};
 use crate::audit::{AuditEntries, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::person::Person;
@@ -67,8 +67,16 @@ impl Store {
             .await?;
         let new: HashSet<_> = inserted.iter().map(|row| row.text("lead_id")).collect::<Result<_>>()?;
         candidates.retain(|(event, ..)| new.contains(event.lead_id.as_str()));
-        let mut deliveries =
-            Rows::new(["delivery_id", "lead_id", "content_hash", "content", "received_at", "arrival", "now"]);
+        let mut deliveries = Rows::new([
+            "delivery_id",
+            "lead_id",
+            "content_hash",
+            "content",
+            "received_at",
+            "arrival",
+            "sender",
+            "now",
+        ]);
         let mut audit = AuditEntries::at(now);
         for (event, delivery, content) in candidates {
             deliveries.push([
@@ -78,6 +86,7 @@ impl Store {
                 content.into(),
                 to_millis(event.received_at).into(),
                 (!event.arrival.is_content()).then(|| event.arrival.to_string()).into(),
+                stored_sender(event).into(),
                 now.into(),
             ]);
             audit.push(&event.lead_id, &delivery, AuditKind::Accepted, &accepted_detail(event, 1));
@@ -86,8 +95,9 @@ impl Store {
             .execute(
                 connection,
                 "INSERT INTO delivery (delivery_id, lead_id, revision, content_hash, content, received_at, state, \
-                                       created_at, arrival) \
-                 SELECT delivery_id, lead_id, 1, content_hash, content, received_at, 'open', now, arrival FROM given",
+                                       created_at, arrival, sender) \
+                 SELECT delivery_id, lead_id, 1, content_hash, content, received_at, 'open', now, arrival, \
+                        sender FROM given",
             )
             .await?;
         audit.append(connection).await?;

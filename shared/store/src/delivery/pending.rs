@@ -41,7 +41,7 @@ impl Store {
     ) -> Result<Vec<LeadEvent>> {
         let (at, id) = after.map_or((i64::MIN, ""), Cursor::position);
         let query = sqlx::query(
-            "SELECT lead_id, content_hash, received_at, arrival, content FROM delivery \
+            "SELECT lead_id, content_hash, received_at, arrival, sender, content FROM delivery \
              WHERE state = 'open' AND (received_at, delivery_id) > ($1, $2) AND received_at < $3 \
              ORDER BY received_at, delivery_id LIMIT $4",
         );

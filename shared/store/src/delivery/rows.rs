@@ -26,7 +26,7 @@ pub(super) async fn event_of_delivery(
     delivery: &DeliveryId,
 ) -> Result<LeadEvent> {
     let query = sqlx::query(
-        "SELECT lead_id, content_hash, received_at, arrival, content FROM delivery WHERE delivery_id = $1",
+        "SELECT lead_id, content_hash, received_at, arrival, sender, content FROM delivery WHERE delivery_id = $1",
     );
     let row = query.bind(delivery.as_str()).fetch_one(connection).await?;
     event_of(&row)
@@ -41,6 +41,7 @@ pub(super) fn event_of(row: &AnyRow) -> Result<LeadEvent> {
         received_at: row.time("received_at")?,
         arrival: arrival_of(row)?,
         lead: row.json("content")?,
+        sender: row.optional_json("sender")?.unwrap_or_default(),
         notes: Vec::new(), // in the audit trail since the delivery was accepted
         traceparent: None, // not stored: reopened work is a new trace
     })

@@ -8,7 +8,7 @@ use grounding::GroundingStatus;
 use lead::{Decision, Fit, Intent, LeadStatus};
 use on_both::on_both;
 use sqlx::AssertSqlSafe;
-use store::{CrmSync, DeliveryState};
+use store::{CrmSync, DeliveryState, OverLimit};
 
 use crate::support::{Fixture, event};
 
@@ -39,6 +39,7 @@ fn checks_have_the_texts_of_the_enums() {
     let checked = checked();
     let expected = [
         ("crm_action.state", texts!(ActionState)),
+        ("delivery.over_limit", texts!(OverLimit)),
         ("delivery.state", texts!(DeliveryState)),
         ("dependency_health.cause", texts!(OpenCause)),
         ("lead.decision", texts!(Decision)),
@@ -54,7 +55,7 @@ fn checks_have_the_texts_of_the_enums() {
     // The texts of enums inside the crate are compared there, or belong to statements.
     let others = ["delivery.enrichment_retry", "delivery.limit_scope", "dependency_health.state"];
     let lists = ["review_decision.decision", "suppression.kind", "suppression_removal.kind"];
-    assert_eq!(checked.len(), 9 + others.len() + lists.len(), "{:?}", checked.keys());
+    assert_eq!(checked.len(), 10 + others.len() + lists.len(), "{:?}", checked.keys());
 }
 
 /// Whether a statement is refused, on a lead with a delivery.
