@@ -95,7 +95,7 @@ pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<
             let operations = operations().await?;
             let provider = operations.crm_status().await?.provider;
             // Hold the CRM first, so that nothing is written while past writes are listed.
-            operations.hold_crm(&reason).await?;
+            operations.hold_crm(&existing::actor(), &reason).await?;
             output::note(&format!(
                 "{provider} is held from now on, in every process: plans are stored, not executed; `crm resume` ends it"
             ));
@@ -169,9 +169,9 @@ async fn resolve(operations: &Operations, ids: Vec<String>) -> anyhow::Result<Ve
 /// Promotes planned leads. If the process dies between the two steps for a lead, its delivery is open and in
 /// no queue, and the janitor sends it.
 async fn promote(operations: &Operations, ids: Vec<LeadId>) -> anyhow::Result<ExitCode> {
-    let (mut sent, mut others) = (0, 0);
+    let ((mut sent, mut others), actor) = ((0, 0), existing::actor());
     for id in &ids {
-        match operations.promote(id).await {
+        match operations.promote(&actor, id).await {
             Ok(()) => sent += 1,
             Err(OperationError::Conflict(_)) => others += 1,
             Err(error) => return Err(error.into()),
@@ -191,7 +191,7 @@ async fn promote(operations: &Operations, ids: Vec<LeadId>) -> anyhow::Result<Ex
 }
 
 async fn resume(operations: &Operations) -> anyhow::Result<ExitCode> {
-    let was_held = operations.resume_crm().await?;
+    let was_held = operations.resume_crm(&existing::actor()).await?;
     let mode = operations.crm_status().await?.mode;
     output::note(match (was_held, mode) {
         (false, _) => "the CRM was not held",
@@ -207,7 +207,7 @@ async fn resume(operations: &Operations) -> anyhow::Result<ExitCode> {
 
 async fn convert(operations: &Operations, id: &str, status: &str, yes: bool) -> anyhow::Result<ExitCode> {
     let id = operations.resolve(id).await?;
-    let conversion = operations.convert(&id, status, yes).await?;
+    let conversion = operations.convert(&existing::actor(), &id, status, yes).await?;
     if let Some(refusal) = &conversion.refusal {
         output::line(&format!("REFUSED convert_lead: {} ({})", refusal.message, refusal.code));
         return Ok(failed_if(true));
@@ -227,9 +227,9 @@ async fn roll_back(
     restore: bool,
     format: Format,
 ) -> anyhow::Result<ExitCode> {
-    let mut leads = Vec::with_capacity(ids.len());
+    let (mut leads, actor) = (Vec::with_capacity(ids.len()), existing::actor());
     for lead_id in ids {
-        leads.push(operations.roll_back(&lead_id, restore).await?);
+        leads.push(operations.roll_back(&actor, &lead_id, restore).await?);
     }
     if format == Format::Json {
         output::json(&leads)?;

@@ -62,12 +62,12 @@ async fn list(operations: &Operations, paging: &Paging) -> anyhow::Result<ExitCo
 }
 
 async fn redrive(operations: &Operations, ids: Vec<String>) -> anyhow::Result<ExitCode> {
-    let all = ids.len();
+    let (all, actor) = (ids.len(), existing::actor());
     let bar = if all < PROGRESS_FROM { ProgressBar::hidden() } else { ProgressBar::new(all as u64) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} sent again, {eta} left")?);
     let mut failed = 0;
     for id in ids {
-        if let Err(error) = operations.redrive(&id).await {
+        if let Err(error) = operations.redrive(&actor, &id).await {
             failed += 1;
             if failed <= MAX_PRINTED_FAILURES {
                 let line = format!("{}: {}", short(&id), output::one_line(&error.into()));

@@ -23,9 +23,6 @@ pub(crate) struct EraseOptions {
     /// CRM
     #[arg(long)]
     suppress: bool,
-    /// With --suppress, the name of the person who requests it; it is stored with the entry
-    #[arg(long, value_name = "NAME", default_value = "revenueflow erase")]
-    by: String,
     /// How to print the certificate
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -34,8 +31,8 @@ pub(crate) struct EraseOptions {
 /// Erases a person and prints the certificate or, without `--yes`, lists the data to erase.
 pub(crate) async fn run(config: &Config, options: EraseOptions) -> anyhow::Result<ExitCode> {
     let operations = existing::operations(config).await?;
-    let suppress_by = options.suppress.then_some(options.by.as_str());
-    let certificate = operations.erase(&options.email, options.yes, suppress_by).await?;
+    let actor = existing::actor();
+    let certificate = operations.erase(&actor, &options.email, options.yes, options.suppress).await?;
     match options.format {
         Format::Json => output::json(&certificate)?,
         Format::Table => print(&certificate),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use assembly::Config;
 use database::{Database, sqlite_file};
+use lead::Actor;
 use operations::Operations;
 
 use crate::output::Advice;
@@ -34,6 +35,13 @@ pub(crate) async fn operations(config: &Config) -> anyhow::Result<Operations> {
         .into());
     }
     Ok(App::assemble(config).await?.operations)
+}
+
+/// The user of the command line. Who may use the database may take any name: the database's own access rules are
+/// what protects it.
+pub(crate) fn actor() -> Actor {
+    let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    Actor::local(&user.unwrap_or_default())
 }
 
 /// One connection to the configured database. An error does not quote the URL, which may hold a password.

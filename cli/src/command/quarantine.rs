@@ -52,7 +52,7 @@ pub(crate) async fn run(config: &Config, command: QuarantineCommand) -> anyhow::
             output::bytes(&item.body);
         }
         QuarantineCommand::Remove { id } => {
-            let item = operations.remove_quarantined(&id).await?;
+            let item = operations.remove_quarantined(&existing::actor(), &id).await?;
             output::note(&format!("{} removed", short(&item.id)));
         }
     }

@@ -17,9 +17,11 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     if !config.queue.backend.is_database() {
         spools(config, &operations).await?;
     }
+    let actor = existing::actor();
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {pos} open deliveries checked")?);
-    let reconciled = or_interrupted(operations.reconcile(|checked| bar.set_position(checked))).await?;
+    let reconciled =
+        or_interrupted(operations.reconcile(&actor, |checked| bar.set_position(checked))).await?;
     bar.finish_and_clear();
     let Reconciled { sent, waiting, elsewhere } = reconciled?;
     let leads = |number: u64| count(number, "lead", "leads");
@@ -44,7 +46,8 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
 
 /// Sends the events in spools that no running server uses.
 async fn spools(config: &Config, operations: &Operations) -> anyhow::Result<()> {
-    let draining = operations.drain_spools(&config.queue.spool_dir, config.queue.spool_max_bytes);
+    let (actor, queue) = (existing::actor(), &config.queue);
+    let draining = operations.drain_spools(&actor, &queue.spool_dir, queue.spool_max_bytes);
     let drained = or_interrupted(draining).await??;
     output::note(&format!("spool: {} sent", count(drained.sent, "lead", "leads")));
     if drained.in_use > 0 {

@@ -50,7 +50,7 @@ pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Resu
             output::note(&format!("nothing was written; `revenueflow replay {id} --apply` does it"));
         }
     } else if lead.status.is_settled() {
-        operations.rejudge(&id, "replay from the command line").await?;
+        operations.rejudge(&existing::actor(), &id, "replay").await?;
         output::note("the lead is queued for another judgement by the next free worker");
     } else {
         output::note(&format!("the lead is {}: it will be judged anyway", lead.status));

@@ -23,7 +23,7 @@ pub(crate) async fn run(config: &Config, options: ResumeOptions) -> anyhow::Resu
         list(&operations).await?;
         return Ok(ExitCode::SUCCESS);
     };
-    match operations.resume(&dependency).await {
+    match operations.resume(&existing::actor(), &dependency).await {
         Ok(Resumed::Now) => output::note(&format!("{dependency}: consumption resumed")),
         Ok(Resumed::Before) => output::note(&format!("{dependency}: consumption was not paused")),
         Err(error @ OperationError::NotPaused { .. }) => {

@@ -28,16 +28,19 @@ pub(crate) enum ReviewCommand {
         reason: String,
     },
     /// Record a response to a lead, which ends its response deadline
-    Responded(Decision),
+    Responded {
+        #[command(flatten)]
+        decision: Decision,
+        /// Name of the person who responded
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+    },
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Decision {
     /// The lead's id, or the beginning of it
     id: String,
-    /// Name of the person who decides; it is kept in the audit trail
-    #[arg(long, value_name = "NAME")]
-    by: String,
 }
 
 /// Lists held leads, or decides about one.
@@ -50,9 +53,9 @@ pub(crate) async fn run(config: &Config, command: ReviewCommand) -> anyhow::Resu
         ReviewCommand::Dismiss { decision, reason } => {
             decide(&operations, &decision, Verdict::Dismiss, Some(&reason)).await?;
         }
-        ReviewCommand::Responded(decision) => {
+        ReviewCommand::Responded { decision, by } => {
             let id = operations.resolve(&decision.id).await?;
-            let is_first = operations.responded(&id, &decision.by).await?;
+            let is_first = operations.responded(&existing::actor(), &id, by.as_deref()).await?;
             output::note(if is_first {
                 "responded"
             } else {
@@ -86,7 +89,7 @@ async fn decide(
     reason: Option<&str>,
 ) -> anyhow::Result<()> {
     let id = operations.resolve(&decision.id).await?;
-    let answer = operations.review(&id, verdict, &decision.by, reason).await?;
+    let answer = operations.review(&existing::actor(), &id, verdict, reason).await?;
     output::note(match (answer, verdict) {
         (ReviewAnswer::Dismissed, _) => "dismissed; nothing is written",
         (ReviewAnswer::Queued, Verdict::Approve) => {

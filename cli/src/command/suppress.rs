@@ -20,7 +20,7 @@ const MAX_PRINTED_LINES: usize = 20;
 pub(crate) enum SuppressCommand {
     /// List the entries, newest first; addresses are shown as hashes
     List {
-        /// List removed entries instead, with the name and the reason of their removal
+        /// List removed entries instead, with the user and the reason of their removal
         #[arg(long)]
         removed: bool,
         #[command(flatten)]
@@ -30,8 +30,9 @@ pub(crate) enum SuppressCommand {
     Add {
         /// The address or the domain
         who: String,
-        #[command(flatten)]
-        attribution: Attribution,
+        /// Why; nothing personal
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
     /// Remove an address, a domain or a listed entry; a record of the removed entry is kept
     Remove {
@@ -40,27 +41,15 @@ pub(crate) enum SuppressCommand {
         /// Why; nothing personal
         #[arg(long, value_name = "TEXT", default_value = "not given")]
         reason: String,
-        /// Name of the person who removes it
-        #[arg(long, value_name = "NAME", default_value = "revenueflow suppress")]
-        by: String,
     },
     /// Add every line of a file: an address or a domain each; # begins a comment
     Import {
         /// The file
         file: PathBuf,
-        #[command(flatten)]
-        attribution: Attribution,
+        /// Why; nothing personal
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
-}
-
-#[derive(clap::Args)]
-pub(crate) struct Attribution {
-    /// Why; nothing personal
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-    /// Name of the person who adds it
-    #[arg(long, value_name = "NAME")]
-    by: String,
 }
 
 /// Lists or changes the suppression list.
@@ -81,37 +70,38 @@ pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Re
             paging.print(page, command, empty, columns, row)?;
             Ok(ExitCode::SUCCESS)
         }
-        SuppressCommand::Add { who, attribution } => {
-            let is_new = operations.suppress(&who, &attribution.reason, &attribution.by).await?;
+        SuppressCommand::Add { who, reason } => {
+            let is_new = operations.suppress(&existing::actor(), &who, &reason).await?;
             output::note(if is_new { "added" } else { "was on the list already; nothing has changed" });
             Ok(ExitCode::SUCCESS)
         }
-        SuppressCommand::Remove { who, reason, by } => {
-            operations.unsuppress(&who, &reason, &by).await?;
+        SuppressCommand::Remove { who, reason } => {
+            operations.unsuppress(&existing::actor(), &who, &reason).await?;
             output::note("removed");
             Ok(ExitCode::SUCCESS)
         }
-        SuppressCommand::Import { file, attribution } => import(&operations, &file, &attribution).await,
+        SuppressCommand::Import { file, reason } => import(&operations, &file, &reason).await,
     }
 }
 
 fn row(item: Suppression) -> [String; 5] {
     let kind = item.kind.as_str().to_owned();
     match item.removal {
-        Some(end) => [kind, item.entry, utc(end.removed_at), end.removed_by, end.removed_because],
-        None => [kind, item.entry, utc(item.added_at), item.added_by, item.reason],
+        Some(end) => [kind, item.entry, utc(end.removed_at), end.removed_by.to_string(), end.removed_because],
+        None => [kind, item.entry, utc(item.added_at), item.added_by.to_string(), item.reason],
     }
 }
 
-async fn import(operations: &Operations, file: &Path, attribution: &Attribution) -> anyhow::Result<ExitCode> {
+async fn import(operations: &Operations, file: &Path, reason: &str) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let actor = existing::actor();
     let (mut added, mut known, mut bad) = (0, 0, 0);
     for (index, line) in text.lines().enumerate() {
         let who = line.split('#').next().unwrap_or_default().trim();
         if who.is_empty() {
             continue;
         }
-        match operations.suppress(who, &attribution.reason, &attribution.by).await {
+        match operations.suppress(&actor, who, reason).await {
             Ok(true) => added += 1,
             Ok(false) => known += 1,
             Err(OperationError::Invalid(problem)) => {

@@ -40,19 +40,19 @@ async fn held_leads_are_listed_and_decided_about_once() {
     let table = folder.run(&["review", "list"]).text();
     assert!(ids.iter().all(|id| table.contains(&id[..12])) && table.contains("ann@saas.example"), "{table}");
 
-    let approved = folder.run(&["review", "approve", &ids[0][..12], "--by", "Dana"]);
+    let approved = folder.run(&["review", "approve", &ids[0][..12]]);
     assert_eq!(approved.code, Some(0), "{}", approved.err);
     assert!(approved.err.contains("without anything from its analysis"), "{}", approved.err);
-    let rejudged = folder.run(&["review", "rejudge", &ids[1], "--by", "Dana"]);
+    let rejudged = folder.run(&["review", "rejudge", &ids[1]]);
     assert!(rejudged.code == Some(0) && rejudged.err.contains("judged again"), "{}", rejudged.err);
-    let without_reason = folder.run(&["review", "dismiss", &ids[2], "--by", "Dana"]);
+    let without_reason = folder.run(&["review", "dismiss", &ids[2]]);
     assert!(
         without_reason.code != Some(0) && without_reason.err.contains("--reason"),
         "{}",
         without_reason.err
     );
     for _ in 0..2 {
-        let dismissed = folder.run(&["review", "dismiss", &ids[2], "--by", "Dana", "--reason", "a student"]);
+        let dismissed = folder.run(&["review", "dismiss", &ids[2], "--reason", "a student"]);
         assert!(dismissed.code == Some(0) && dismissed.err.contains("dismissed"), "{}", dismissed.err);
     }
     let statuses: Vec<_> = ids.iter().map(|id| status(&folder, id)).collect();
@@ -60,10 +60,10 @@ async fn held_leads_are_listed_and_decided_about_once() {
     let decided = folder.json(&["leads", "show", &ids[2]])["reviews"].clone();
     assert_eq!(
         (&decided[0]["decision"], &decided[0]["by"], &decided[0]["reason"]),
-        (&json!("dismissed"), &json!("Dana"), &json!("a student"))
+        (&json!("dismissed"), &json!("local:dana"), &json!("a student"))
     );
 
-    let late = folder.run(&["review", "approve", &ids[2], "--by", "Dana"]).error();
+    let late = folder.run(&["review", "approve", &ids[2]]).error();
     assert!(late.contains("it is dismissed"), "{late}");
     assert!(folder.run(&["review", "list"]).err.contains("no lead is held"));
     let unassigned = folder.run(&["review", "responded", &ids[0], "--by", "Dana"]).error();
@@ -74,12 +74,12 @@ async fn held_leads_are_listed_and_decided_about_once() {
 async fn suppression_entries_are_added_imported_and_removed() {
     let folder = Folder::new();
     let ids = with_held_leads(&folder, &["ann"]).await;
-    let attribution = ["--reason", "asked for it", "--by", "Dana"];
+    let attribution = ["--reason", "asked for it"];
     let add = |who: &str| folder.run(&[&["suppress", "add", who], &attribution[..]].concat());
     assert!(add("Ann@SaaS.example").err.contains("added"));
     assert!(add("ann@saas.example").err.contains("on the list already"));
     assert!(add("nonsense").error().contains("an e-mail address or a domain"));
-    let refused = folder.run(&["review", "approve", &ids[0], "--by", "Dana"]).error();
+    let refused = folder.run(&["review", "approve", &ids[0]]).error();
     assert!(refused.contains("suppression list"), "{refused}");
 
     std::fs::write(
@@ -97,13 +97,13 @@ async fn suppression_entries_are_added_imported_and_removed() {
     assert!(
         list["items"].as_array().is_some_and(|items| items.len() == 2) && !list.to_string().contains("ann@")
     );
-    let why = ["--reason", "no partner any more", "--by", "Eve"];
+    let why = ["--reason", "no partner any more"];
     assert_eq!(folder.run(&[&["suppress", "remove", "acme.example"], &why[..]].concat()).code, Some(0));
     let removed = folder.json(&["suppress", "list", "--removed"])["items"][0].clone();
-    assert_eq!((&removed["entry"], &removed["added_by"]), (&json!("acme.example"), &json!("Dana")));
+    assert_eq!((&removed["entry"], &removed["added_by"]), (&json!("acme.example"), &json!("local:dana")));
     assert_eq!(
         (&removed["removed_by"], &removed["removed_because"]),
-        (&json!("Eve"), &json!("no partner any more"))
+        (&json!("local:dana"), &json!("no partner any more"))
     );
     let gone = folder.run(&["suppress", "remove", "acme.example"]).error();
     assert!(gone.contains("there is no suppression entry"), "{gone}");
@@ -138,7 +138,7 @@ async fn erasure_is_previewed_applied_and_certified_again() {
 
     let preview = folder.json(&["erase", "bob@saas.example", "--suppress"]);
     assert_eq!(preview["on_suppression_list"], json!(false), "a preview changes nothing");
-    let erased = folder.json(&["erase", "bob@saas.example", "--yes", "--suppress", "--by", "Dana"]);
+    let erased = folder.json(&["erase", "bob@saas.example", "--yes", "--suppress"]);
     assert_eq!(erased["on_suppression_list"], json!(true));
-    assert_eq!(folder.json(&["suppress", "list"])["items"][0]["added_by"], json!("Dana"));
+    assert_eq!(folder.json(&["suppress", "list"])["items"][0]["added_by"], json!("local:dana"));
 }

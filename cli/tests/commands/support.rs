@@ -47,6 +47,7 @@ impl Folder {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_revenueflow"));
         command.args(arguments).current_dir(self.folder.path()).env_clear().stdin(Stdio::null());
+        command.env("USER", "dana");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

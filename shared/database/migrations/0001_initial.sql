@@ -160,10 +160,26 @@ CREATE TABLE audit_event (
     seq         BIGINT NOT NULL,               -- per lead, from 1, without gaps
     at          BIGINT NOT NULL,
     kind        TEXT   NOT NULL,
+    actor       TEXT,                          -- NULL: the pipeline
     delivery_id TEXT,
     detail      TEXT   NOT NULL,               -- JSON
     PRIMARY KEY (lead_id, seq)
 );
+
+-- The audit trail of acts that concern no lead, or more than one. Only appended to.
+CREATE TABLE audit_act (
+    seq    BIGINT NOT NULL PRIMARY KEY,        -- from 1, without gaps
+    at     BIGINT NOT NULL,
+    kind   TEXT   NOT NULL,
+    actor  TEXT   NOT NULL,
+    detail TEXT   NOT NULL                     -- JSON
+);
+
+-- The newest act. Its one row is the lock of the chain.
+CREATE TABLE audit_act_head (
+    seq BIGINT NOT NULL
+);
+INSERT INTO audit_act_head (seq) VALUES (0);
 
 -- The owner of each lead: written when the lead is routed, kept through revisions and replays.
 CREATE TABLE lead_assignment (

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use lead::{Dependency, Failure};
+use lead::{Actor, Dependency, Failure};
 
 use crate::{BATCH, Janitor, Round};
 
@@ -32,7 +32,9 @@ impl Janitor {
             return Ok(());
         }
         for lead in leads {
-            if let Some(event) = self.store.reopen(&lead, true, "judged without an AI").await? {
+            if let Some(event) =
+                self.store.reopen(&Actor::janitor(), &lead, true, "judged without an AI").await?
+            {
                 self.queue.send(&event).await?;
                 round.second_looks += 1;
             }

@@ -8,6 +8,7 @@
 //! - [`Sender`] is the configured sender of a delivery.
 //! - [`FieldNote`] names a field of an accepted lead that was dropped or cut.
 //! - [`Failure`] classifies every failure in the system.
+//! - [`Actor`] is the author of an act in the audit trail.
 //! - [`TraceContext`] is the trace of a delivery.
 //! - [`LeadId::is_synthetic`] recognises the lead that a deployment posts to itself.
 //! - [`text`] removes invisible characters from texts.
@@ -15,6 +16,7 @@
 
 extern crate self as lead; // `vocabulary!` names this crate
 
+mod actor;
 mod arrival;
 mod campaign;
 mod canonical;
@@ -35,6 +37,7 @@ pub mod text;
 mod trace;
 mod vocabulary;
 
+pub use actor::{Actor, ActorError};
 pub use arrival::{Arrival, ArrivalError};
 pub use campaign::{CampaignId, CampaignIdError};
 pub use canonical::canonical_json;

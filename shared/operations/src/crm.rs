@@ -1,7 +1,7 @@
 //! Going live with the CRM lead by lead, and stopping it.
 
 use ::crm::{CrmMode, Restored, Text};
-use lead::{LeadId, LeadStatus};
+use lead::{Actor, LeadId, LeadStatus};
 use pipeline::{Conversion, NoPlan, NotConverted, PlannedLead};
 use serde::Serialize;
 use store::{CrmHold, Cursor, LeadFilter, WrittenAction};
@@ -25,9 +25,9 @@ impl Operations {
     ///
     /// After a crash between the two steps the delivery is open, and the janitor sends open deliveries that
     /// are in no queue.
-    pub async fn promote(&self, id: &LeadId) -> Result<(), OperationError> {
+    pub async fn promote(&self, actor: &Actor, id: &LeadId) -> Result<(), OperationError> {
         self.store().lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
-        let event = self.store().promote(id).await?;
+        let event = self.store().promote(actor, id).await?;
         let event =
             event.ok_or(OperationError::Conflict("the lead is not planned: there is nothing to promote"))?;
         self.queue().send(&event).await?;
@@ -36,14 +36,14 @@ impl Operations {
 
     /// Keeps plans from now on instead of executing them, in every process and regardless of `CRM_MODE`.
     /// Leads that were promoted before and are still queued are kept as well.
-    pub async fn hold_crm(&self, reason: &str) -> Result<(), OperationError> {
+    pub async fn hold_crm(&self, actor: &Actor, reason: &str) -> Result<(), OperationError> {
         let reason = single_line("the reason", reason)?;
-        Ok(self.store().hold_crm(self.pipeline.guard.provider(), &reason).await?)
+        Ok(self.store().hold_crm(actor, self.pipeline.guard.provider(), &reason).await?)
     }
 
     /// Ends [`hold_crm`](Self::hold_crm). False if the CRM was not held.
-    pub async fn resume_crm(&self) -> Result<bool, OperationError> {
-        Ok(self.store().unhold_crm(self.pipeline.guard.provider()).await?)
+    pub async fn resume_crm(&self, actor: &Actor) -> Result<bool, OperationError> {
+        Ok(self.store().unhold_crm(actor, self.pipeline.guard.provider()).await?)
     }
 
     /// The mode of the CRM, its hold, and the number of planned leads.
@@ -88,9 +88,14 @@ impl Operations {
 
     /// The past writes of a lead, newest first. With `restore`, restores the old values in fields that still
     /// hold the written ones, and gives the result for each field.
-    pub async fn roll_back(&self, id: &LeadId, restore: bool) -> Result<RolledBack, OperationError> {
+    pub async fn roll_back(
+        &self,
+        actor: &Actor,
+        id: &LeadId,
+        restore: bool,
+    ) -> Result<RolledBack, OperationError> {
         let actions = if restore {
-            self.pipeline.restore(id).await?
+            self.pipeline.restore(actor, id).await?
         } else {
             let written = self.store().written(self.pipeline.guard.provider(), id).await?;
             written.into_iter().map(|action| (action, Vec::new())).collect()
@@ -103,6 +108,7 @@ impl Operations {
     /// conversion only.
     pub async fn convert(
         &self,
+        actor: &Actor,
         id: &LeadId,
         status: &str,
         apply: bool,
@@ -110,7 +116,7 @@ impl Operations {
         let status = Text::fit(status);
         let status =
             status.ok_or_else(|| OperationError::Invalid("the status must not be empty".to_owned()))?;
-        self.pipeline.convert(id, status, apply).await.map_err(|not| match not {
+        self.pipeline.convert(actor, id, status, apply).await.map_err(|not| match not {
             NotConverted::NoLead => OperationError::NotFound("lead"),
             NotConverted::NotSynced(status) => OperationError::NotSynced(status),
             NotConverted::Suppressed => OperationError::Conflict("the person is on the suppression list"),

@@ -1,12 +1,11 @@
 //! Erasure of a person, and its certificate.
 
 use database::{LeadRows, Traces};
-use lead::EmailAddress;
+use lead::{Actor, EmailAddress};
 use serde::Serialize;
 use store::{Erasure, Found, Suppressed};
 
 use crate::operations::{OperationError, Operations};
-use crate::people::single_line;
 
 /// The record of an erasure, including the data that it cannot reach.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -28,28 +27,27 @@ fn rows_of_leads() -> Vec<LeadRows> {
 
 impl Operations {
     /// Erases a person from the queue and the database; without `apply`, only reports the data. With
-    /// `suppress_by`, the name of the requester, the person is first added to the suppression list, so that a
-    /// new post is not written in the meantime.
+    /// `suppress`, the person is first added to the suppression list, so that a new post is not written in the
+    /// meantime.
     ///
     /// The queue precedes the database, because finished jobs in the queue are found by the deliveries in the
     /// database. After a crash between the two, repeat the erasure.
     pub async fn erase(
         &self,
+        actor: &Actor,
         email: &EmailAddress,
         apply: bool,
-        suppress_by: Option<&str>,
+        suppress: bool,
     ) -> Result<Certificate, OperationError> {
-        if let Some(by) = suppress_by {
-            let by = single_line("the name of the person who suppresses", by)?;
-            if apply {
-                self.store().suppress(&Suppressed::Address(email.clone()), ERASED_ON_REQUEST, &by).await?;
-            }
+        if apply && suppress {
+            let person = Suppressed::Address(email.clone());
+            self.store().suppress(actor, &person, ERASED_ON_REQUEST).await?;
         }
         let mut messages = 0;
         for (lead, deliveries) in self.store().deliveries_of(email).await? {
             messages += self.queue().forget(&lead, &deliveries, apply).await?;
         }
-        let mut erasure = self.store().erase(email, &rows_of_leads(), apply).await?;
+        let mut erasure = self.store().erase(actor, email, &rows_of_leads(), apply).await?;
         if messages > 0 {
             let place = format!("{} queue", self.queue().backend());
             erasure.found.push(Found { place, count: messages, becomes: Found::REMOVED });
@@ -114,7 +112,9 @@ mod tests {
     const BY_STORE: [&str; 5] = ["audit_event", "crm_action", "lead", "lead_assignment", "quarantine"];
 
     /// The tables without personal data: hashes, companies, owners, and the state of outside systems.
-    const NOT_PERSONAL: [&str; 12] = [
+    const NOT_PERSONAL: [&str; 14] = [
+        "audit_act",
+        "audit_act_head",
         "crm_hold",
         "crm_limit",
         "dependency_health",

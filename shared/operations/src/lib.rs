@@ -30,5 +30,5 @@ pub use people::{HeldLead, ReviewAnswer};
 pub use pipeline::{Alternative, Basis, Evaluated, PlannedLead, Replay};
 pub use reconcile::DrainedSpools;
 pub use routing::RoutingView;
-pub use store::{AuditEvent, Awaits, Cursor, LeadFilter, Suppression, Verdict, WrittenAction};
+pub use store::{Act, ActKind, AuditEvent, Awaits, Cursor, LeadFilter, Suppression, Verdict, WrittenAction};
 pub use view::LeadView;

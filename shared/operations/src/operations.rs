@@ -2,11 +2,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use database::DatabaseError;
-use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus};
+use lead::{Actor, Dependency, Failure, LeadEvent, LeadId, LeadStatus};
 use pipeline::{Pipeline, Replay};
 use queue::{LeadQueue, QueueError};
 use serde::Serialize;
-use store::{AuditEvent, Cursor, DeadLetter, LeadFilter, Quarantined, Store};
+use serde_json::json;
+use store::{Act, ActKind, AuditEvent, Cursor, DeadLetter, LeadFilter, Quarantined, Store};
 
 use crate::{Explanation, LeadView, OtherLead, RoutingView};
 
@@ -177,6 +178,11 @@ impl Operations {
         Ok(self.store.audit(id, after, limit.clamp(1, MAX_PAGE)).await?)
     }
 
+    /// Up to `limit` acts that concern no lead, or more than one, newest first, before act `before`.
+    pub async fn acts(&self, before: Option<i64>, limit: u32) -> Result<Vec<Act>, OperationError> {
+        Ok(self.store.acts(before, limit.clamp(1, MAX_PAGE)).await?)
+    }
+
     /// Explains the treatment of a lead.
     pub async fn explain(&self, id: &LeadId) -> Result<Explanation, OperationError> {
         let record = self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
@@ -201,8 +207,9 @@ impl Operations {
     }
 
     /// Puts a lead up for judgement again, after which its CRM record is updated.
-    pub async fn rejudge(&self, id: &LeadId, reason: &str) -> Result<(), OperationError> {
-        let event = self.store.reopen(id, true, reason).await?.ok_or(OperationError::NotFound("lead"))?;
+    pub async fn rejudge(&self, actor: &Actor, id: &LeadId, reason: &str) -> Result<(), OperationError> {
+        let event = self.store.reopen(actor, id, true, reason).await?;
+        let event = event.ok_or(OperationError::NotFound("lead"))?;
         self.queue.send(&event).await?;
         Ok(())
     }
@@ -235,7 +242,7 @@ impl Operations {
     ///
     /// After a crash in the middle the delivery is open, and the janitor sends open deliveries that are in no
     /// queue.
-    pub async fn redrive(&self, id: &str) -> Result<LeadId, OperationError> {
+    pub async fn redrive(&self, actor: &Actor, id: &str) -> Result<LeadId, OperationError> {
         const NONE: OperationError = OperationError::NotFound("dead letter");
         let letter = match self.store.dead_letter(id).await? {
             Some(letter) => letter,
@@ -254,7 +261,10 @@ impl Operations {
             if lead.delivery_id != event.delivery_id() {
                 return Err(OperationError::Conflict("a newer delivery of this lead supersedes this one"));
             }
-            self.store.reopen(&event.lead_id, false, "redrive").await?;
+            self.store.reopen(actor, &event.lead_id, false, "redrive").await?;
+        } else {
+            let detail = json!({ "message": letter.id });
+            self.store.record_act(actor, ActKind::DeadLetterRedriven, &detail).await?;
         }
         self.queue.send(&event).await?;
         self.store.remove_dead_letter(&letter.id).await?;
@@ -278,9 +288,9 @@ impl Operations {
     }
 
     /// Removes a quarantined body, by its id or a prefix of it. Returns the removed item.
-    pub async fn remove_quarantined(&self, id: &str) -> Result<Quarantined, OperationError> {
+    pub async fn remove_quarantined(&self, actor: &Actor, id: &str) -> Result<Quarantined, OperationError> {
         let item = self.quarantined(id).await?;
-        self.store.remove_quarantined(&item.id).await?;
+        self.store.remove_quarantined(actor, &item.id).await?;
         Ok(item)
     }
 }

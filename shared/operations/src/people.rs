@@ -1,6 +1,6 @@
 //! Decisions by people: reviews of held leads, responses and suppressions.
 
-use lead::{LeadId, LeadStatus};
+use lead::{Actor, LeadId, LeadStatus};
 use serde::Serialize;
 use store::{Cursor, LeadFilter, ReviewDecision, Reviewed, Suppressed, Suppression, Verdict};
 
@@ -55,12 +55,11 @@ impl Operations {
     /// approval of a person on the suppression list.
     pub async fn review(
         &self,
+        actor: &Actor,
         id: &LeadId,
         verdict: Verdict,
-        by: &str,
         reason: Option<&str>,
     ) -> Result<ReviewAnswer, OperationError> {
-        let by = single_line("the reviewer's name", by)?;
         let reason = reason.map(|reason| single_line("the reason", reason)).transpose()?;
         if verdict == Verdict::Dismiss && reason.is_none() {
             return Err(OperationError::Invalid("dismissing a lead requires a reason".to_owned()));
@@ -75,7 +74,7 @@ impl Operations {
                 ));
             }
         }
-        let event = match self.store().review(id, verdict, &by, reason.as_deref()).await? {
+        let event = match self.store().review(actor, id, verdict, reason.as_deref()).await? {
             Reviewed::Done(event) | Reviewed::Before(event) => event,
             Reviewed::Missing => return Err(OperationError::NotFound("lead")),
             Reviewed::NotHeld(status) => return Err(OperationError::NotHeld(status)),
@@ -93,30 +92,34 @@ impl Operations {
         Ok(self.store().review_decisions(id).await?)
     }
 
-    /// Records a response to a lead; false if it already has one.
-    pub async fn responded(&self, id: &LeadId, by: &str) -> Result<bool, OperationError> {
-        let by = single_line("the responder's name", by)?;
+    /// Records a response to a lead; false if it already has one. `by` is the name of the person who
+    /// responded, if it is known.
+    pub async fn responded(
+        &self,
+        actor: &Actor,
+        id: &LeadId,
+        by: Option<&str>,
+    ) -> Result<bool, OperationError> {
+        let by = by.map(|by| single_line("the responder's name", by)).transpose()?;
         self.store().lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
-        let responded = self.store().record_response(id, &by).await?;
+        let responded = self.store().record_response(actor, id, by.as_deref()).await?;
         responded.ok_or(OperationError::Conflict("the lead has not been assigned yet"))
     }
 
     /// Adds an address or a domain to the suppression list; false if it is already there.
-    pub async fn suppress(&self, target: &str, reason: &str, by: &str) -> Result<bool, OperationError> {
+    pub async fn suppress(&self, actor: &Actor, target: &str, reason: &str) -> Result<bool, OperationError> {
         let target = suppressed(target)?;
-        let (reason, by) =
-            (single_line("the reason", reason)?, single_line("the name of the person who adds it", by)?);
-        Ok(self.store().suppress(&target, &reason, &by).await?)
+        let reason = single_line("the reason", reason)?;
+        Ok(self.store().suppress(actor, &target, &reason).await?)
     }
 
     /// Removes an entry from the suppression list, given as an address, a domain, or the entry's hash. The
-    /// remover and the reason are recorded.
-    pub async fn unsuppress(&self, target: &str, reason: &str, by: &str) -> Result<(), OperationError> {
+    /// actor and the reason are recorded.
+    pub async fn unsuppress(&self, actor: &Actor, target: &str, reason: &str) -> Result<(), OperationError> {
         let is_hash = target.len() == 64 && target.bytes().all(|b| b.is_ascii_hexdigit());
         let entry = if is_hash { target.to_ascii_lowercase() } else { suppressed(target)?.entry() };
-        let (reason, by) =
-            (single_line("the reason", reason)?, single_line("the name of the person who removes it", by)?);
-        let removed = self.store().unsuppress(&entry, &reason, &by).await?;
+        let reason = single_line("the reason", reason)?;
+        let removed = self.store().unsuppress(actor, &entry, &reason).await?;
         if removed { Ok(()) } else { Err(OperationError::NotFound("suppression entry")) }
     }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use janitor::{Janitor, Reconciled, dead_letter};
-use lead::{Failure, LeadEvent};
+use lead::{Actor, Failure, LeadEvent};
 use queue::{Park, QueueError, Spool};
+use serde_json::json;
+use store::ActKind;
 
 use crate::operations::{OperationError, Operations};
 
@@ -22,7 +24,12 @@ pub struct DrainedSpools {
 impl Operations {
     /// Checks every open delivery, regardless of its age, and sends those that the queue does not have.
     /// Calls `progress` after each batch with the number of deliveries so far.
-    pub async fn reconcile(&self, progress: impl FnMut(u64) + Send) -> Result<Reconciled, OperationError> {
+    pub async fn reconcile(
+        &self,
+        actor: &Actor,
+        progress: impl FnMut(u64) + Send,
+    ) -> Result<Reconciled, OperationError> {
+        self.store.record_act(actor, ActKind::Reconciled, &json!({})).await?;
         let (queue, clock) = (Arc::clone(&self.queue), Arc::clone(&self.pipeline.clock));
         let janitor = Janitor::new(self.store.clone(), queue, Vec::new(), clock);
         Ok(janitor.reconcile_all(progress).await?)
@@ -30,8 +37,15 @@ impl Operations {
 
     /// Sends the leads in the spools of a folder that no running process uses. The spools hold up to
     /// `max_bytes` each. Leads that the queue refuses permanently become dead letters.
-    pub async fn drain_spools(&self, folder: &Path, max_bytes: u64) -> Result<DrainedSpools, OperationError> {
+    pub async fn drain_spools(
+        &self,
+        actor: &Actor,
+        folder: &Path,
+        max_bytes: u64,
+    ) -> Result<DrainedSpools, OperationError> {
         let abandoned = Spool::abandoned(folder, max_bytes).map_err(QueueError::unavailable)?;
+        let detail = json!({ "spools": abandoned.spools.len(), "in_use": abandoned.held });
+        self.store.record_act(actor, ActKind::SpoolsDrained, &detail).await?;
         let mut sent = 0;
         for spool in &abandoned.spools {
             sent += spool.drain(self.queue(), self).await?;

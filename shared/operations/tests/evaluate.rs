@@ -12,7 +12,7 @@ use assembly::Config;
 use async_trait::async_trait;
 use database::testing::TestDatabase;
 use grounding::FactSheet;
-use lead::{CampaignId, Cause, Clock, EmailAddress, Failure, Lead, LeadEvent, ManualClock};
+use lead::{Actor, CampaignId, Cause, Clock, EmailAddress, Failure, Lead, LeadEvent, ManualClock};
 use on_both::on_both;
 use operations::{Alternative, Evaluation, OperationError, Operations, Selection};
 use pipeline::Pipeline;
@@ -160,7 +160,7 @@ async fn leads_without_an_evaluation_are_counted(fixture: Fixture) {
     fixture.judge(3).await;
     *fixture.analyst.failure.lock().unwrap() = Some(Failure::permanent("ai_blocked", "x"));
     let person = Suppressed::parse("person1@stripe.com").unwrap();
-    fixture.pipeline.store.suppress(&person, "asked for it", "bob").await.unwrap();
+    fixture.pipeline.store.suppress(&Actor::admin(), &person, "asked for it").await.unwrap();
     let (ended, evaluation, _) = fixture.evaluate(None).await;
     ended.unwrap();
     assert_eq!((evaluation.leads, evaluation.not_evaluated, evaluation.suppressed), (3, 2, 1));

@@ -1,6 +1,6 @@
 use crm::parameters::ConvertLead;
 use crm::{Action, Authority, FieldChange, NotExecuted, Plan, Text};
-use lead::{Failure, LeadId, LeadStatus};
+use lead::{Actor, Failure, LeadId, LeadStatus};
 use serde::Serialize;
 
 use crate::Pipeline;
@@ -49,6 +49,7 @@ impl Pipeline {
     /// lead again changes nothing.
     pub async fn convert(
         &self,
+        actor: &Actor,
         lead: &LeadId,
         converted_status: Text<40>,
         apply: bool,
@@ -70,6 +71,7 @@ impl Pipeline {
             record_id: None,
         };
         if apply {
+            self.store.record_conversion(actor, lead).await?;
             let outcome =
                 self.guard.submit(&plan, Authority::Normal).await.map_err(
                     |not_executed| match not_executed {

@@ -1,5 +1,5 @@
 use crm::Restored;
-use lead::{Failure, LeadId};
+use lead::{Actor, Failure, LeadId};
 use store::WrittenAction;
 
 use crate::Pipeline;
@@ -11,7 +11,11 @@ impl Pipeline {
     ///
     /// The lead becomes `planned` again, and promoting it repeats the writes. Progress is stored after each
     /// action, so a rollback that stops half-way can be repeated and resumes there.
-    pub async fn restore(&self, lead: &LeadId) -> Result<Vec<(WrittenAction, Vec<Restored>)>, Failure> {
+    pub async fn restore(
+        &self,
+        actor: &Actor,
+        lead: &LeadId,
+    ) -> Result<Vec<(WrittenAction, Vec<Restored>)>, Failure> {
         let written = self.store.written(self.guard.provider(), lead).await?;
         let mut restored = Vec::with_capacity(written.len());
         for action in written {
@@ -21,7 +25,7 @@ impl Pipeline {
             } else {
                 self.guard.restore(&action.changes).await?
             };
-            self.store.record_restored(lead, &action, &results).await?;
+            self.store.record_restored(actor, lead, &action, &results).await?;
             restored.push((action, results));
         }
         Ok(restored)

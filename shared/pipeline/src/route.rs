@@ -6,7 +6,7 @@ use crm::{Action, Authority, Effect, NotExecuted, Object, OwnerStatus, Plan, Rou
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use grounding::{FieldPath, GroundingStatus};
-use lead::{Failure, FailureClass, LeadStatus};
+use lead::{Actor, Failure, FailureClass, LeadStatus};
 use routing::{LeadFacts, OwnerId};
 use serde_json::Value;
 use store::{AnalysisRecord, Assignment, Breach, CrmFacts, CrmSync, Work};
@@ -188,7 +188,7 @@ impl Pipeline {
     ) -> Result<EscalationSummary, Failure> {
         let mut result = EscalationSummary::default();
         if self.has_responded(lead).await? {
-            self.store.record_response(&lead.lead_id, "crm").await?;
+            self.store.record_response(&Actor::janitor(), &lead.lead_id, Some("crm")).await?;
             result.responded += 1;
             return Ok(result);
         }

@@ -1,6 +1,6 @@
 use database::{Connection, DatabaseError, Rows};
 use jiff::Timestamp;
-use lead::{DeliveryId, LeadId};
+use lead::{Actor, DeliveryId, LeadId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +17,9 @@ pub struct AuditEvent {
     pub at: Timestamp,
     /// Its kind.
     pub kind: AuditKind,
+    /// The author of an act; null for a step of the pipeline.
+    #[schema(required)]
+    pub actor: Option<Actor>,
     /// The delivery it concerns.
     #[schema(required)]
     pub delivery_id: Option<DeliveryId>,
@@ -52,6 +55,8 @@ pub enum AuditKind {
     Planned,
     /// Old values were restored in the CRM.
     Restored,
+    /// An operator had the record converted to a contact. Recorded before the conversion.
+    Converted,
     /// An attempt failed and will be retried.
     Retrying,
     /// Work was deferred until an outside system or a rate limit permits it.
@@ -96,7 +101,7 @@ impl AuditKind {
     }
 }
 
-/// Appends an event inside the caller's transaction.
+/// Appends an event of the pipeline inside the caller's transaction.
 pub(crate) async fn append(
     connection: &mut Connection,
     lead: &LeadId,
@@ -105,13 +110,27 @@ pub(crate) async fn append(
     kind: AuditKind,
     detail: &Value,
 ) -> Result<()> {
+    append_by(connection, None, lead, delivery, at, kind, detail).await
+}
+
+/// Appends an act, or without an actor an event of the pipeline, inside the caller's transaction.
+pub(crate) async fn append_by(
+    connection: &mut Connection,
+    actor: Option<&Actor>,
+    lead: &LeadId,
+    delivery: Option<&DeliveryId>,
+    at: i64,
+    kind: AuditKind,
+    detail: &Value,
+) -> Result<()> {
     sqlx::query(
-        "INSERT INTO audit_event (lead_id, seq, at, kind, delivery_id, detail) \
-         SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5 FROM audit_event WHERE lead_id = $1",
+        "INSERT INTO audit_event (lead_id, seq, at, kind, actor, delivery_id, detail) \
+         SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5, $6 FROM audit_event WHERE lead_id = $1",
     )
     .bind(lead.as_str())
     .bind(at)
     .bind(kind.as_text())
+    .bind(actor.map(|actor| actor.as_str().to_owned()))
     .bind(delivery.map(|id| id.as_str().to_owned()))
     .bind(to_json(detail))
     .execute(connection)
@@ -165,7 +184,7 @@ impl Store {
     /// Up to `limit` events of a lead after `after` (0: from the beginning), oldest first.
     pub async fn audit(&self, lead: &LeadId, after: i64, limit: u32) -> Result<Vec<AuditEvent>> {
         let query = sqlx::query(
-            "SELECT seq, at, kind, delivery_id, detail FROM audit_event \
+            "SELECT seq, at, kind, actor, delivery_id, detail FROM audit_event \
              WHERE lead_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         );
         let rows = self.rows(query.bind(lead.as_str()).bind(after).bind(i64::from(limit))).await?;
@@ -175,6 +194,7 @@ impl Store {
                     seq: row.number("seq")?,
                     at: row.time("at")?,
                     kind: row.word("kind", AuditKind::parse)?,
+                    actor: row.optional_id("actor")?,
                     delivery_id: row.optional_id("delivery_id")?,
                     detail: row.json("detail")?,
                 })

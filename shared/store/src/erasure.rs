@@ -6,13 +6,15 @@ mod mentions;
 
 use std::collections::BTreeSet;
 
-use ::lead::{DeliveryId, EmailAddress, LeadId};
+use ::lead::{Actor, DeliveryId, EmailAddress, LeadId};
 use database::{Connection, LeadRows, Traces};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
 use self::bodies::BODIES;
 use self::lead::{Tally, erase_lead, records};
+use crate::acts::{self, ActKind};
 use crate::codec::Columns as _;
 use crate::person::Person;
 use crate::{Result, Store};
@@ -103,7 +105,13 @@ impl Store {
     ///
     /// Bodies are searched before the transaction, so that intake does not wait. Repeating an erasure removes
     /// data that arrived since, and returns the same records to be removed by hand.
-    pub async fn erase(&self, email: &EmailAddress, rows: &[LeadRows], apply: bool) -> Result<Erasure> {
+    pub async fn erase(
+        &self,
+        actor: &Actor,
+        email: &EmailAddress,
+        rows: &[LeadRows],
+        apply: bool,
+    ) -> Result<Erasure> {
         let (now, person) = (self.now_millis(), Person::of(email));
         let mut reader = self.database.pool().acquire().await?;
         let mut bodies = Vec::with_capacity(BODIES.len());
@@ -111,7 +119,7 @@ impl Store {
             bodies.push(kind.mentioning(&mut reader, &person, i64::MIN).await?);
         }
         if !apply {
-            let mut erasure = self.erase_in(&mut reader, &person, rows, false, now).await?;
+            let mut erasure = self.erase_in(&mut reader, &person, rows, None, now).await?;
             let mut found = Tally(std::mem::take(&mut erasure.found));
             for (kind, ids) in BODIES.iter().zip(&bodies) {
                 found.add(kind.table, ids.len() as u64, REMOVED);
@@ -126,30 +134,35 @@ impl Store {
              ON CONFLICT (email_hash) DO UPDATE SET erased_at = excluded.erased_at",
         );
         query.bind(person.hash()).bind(now).execute(&mut *transaction).await?;
-        let mut erasure = self.erase_in(&mut transaction, &person, rows, true, now).await?;
+        let mut erasure = self.erase_in(&mut transaction, &person, rows, Some(actor), now).await?;
         let mut found = Tally(std::mem::take(&mut erasure.found));
         for (kind, mut ids) in BODIES.iter().zip(bodies) {
             ids.extend(kind.mentioning(&mut transaction, &person, now - OVERLAP).await?);
             found.add(kind.table, kind.remove(&mut transaction, &ids).await?, REMOVED);
         }
+        let counts: Vec<_> = found.0.iter().map(|found| json!([found.place, found.count])).collect();
+        let detail = json!({
+            "email_sha256": erasure.email_sha256, "leads": erasure.leads.len(), "found": counts,
+        });
+        acts::append(&mut transaction, actor, now, ActKind::PersonErased, &detail).await?;
         transaction.commit().await?;
         Ok(Erasure { found: found.0, traces: self.database.remove_traces().await?, ..erasure })
     }
 
-    /// An erasure without the search of bodies.
+    /// An erasure without the search of bodies, or without an actor its dry run.
     async fn erase_in(
         &self,
         connection: &mut Connection,
         person: &Person,
         rows: &[LeadRows],
-        apply: bool,
+        actor: Option<&Actor>,
         now: i64,
     ) -> Result<Erasure> {
         let mut found = Tally::default();
         let (mut leads, mut in_work) = (Vec::new(), 0);
         for (lead, status) in leads_of(connection, person).await? {
             in_work += u64::from(status == "processing");
-            erase_lead(connection, &lead, rows, &person.hash(), apply, now, &mut found).await?;
+            erase_lead(connection, actor, &lead, rows, &person.hash(), now, &mut found).await?;
             leads.push(lead);
         }
         let [own, untagged, as_given] = person.hashes();
@@ -172,7 +185,7 @@ impl Store {
         Ok(Erasure {
             email_sha256: own,
             at: database::from_millis(now),
-            applied: apply,
+            applied: actor.is_some(),
             leads,
             found: found.0,
             in_work,

@@ -16,6 +16,7 @@
 //!   enforces the rate limits on them.
 //! - The other methods read.
 
+mod acts;
 mod analysis;
 mod assignment;
 mod attempts;
@@ -49,6 +50,7 @@ mod work;
 mod written;
 
 pub use ::crm::{ActionState, Omission};
+pub use acts::{Act, ActKind};
 pub use analysis::{AnalysisRecord, RejectedAnswer};
 pub use assignment::{Assignment, Breach, CrmSync, OwnerCount};
 pub use attempts::Attempts;

@@ -1,8 +1,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use lead::Actor;
 use serde::Serialize;
+use serde_json::json;
 
+use crate::acts::{self, ActKind};
 use crate::codec::{Columns as _, parsed, without_nul};
 use crate::leads::upper_bound_of_prefix;
 use crate::{Cursor, Result, Store};
@@ -101,9 +104,16 @@ impl Store {
     }
 
     /// Removes one body from quarantine, by its full id. False if it is not in quarantine.
-    pub async fn remove_quarantined(&self, id: &str) -> Result<bool> {
+    pub async fn remove_quarantined(&self, actor: &Actor, id: &str) -> Result<bool> {
         let query = sqlx::query("DELETE FROM quarantine WHERE quarantine_id = $1");
-        Ok(self.execute(query.bind(id)).await? > 0)
+        let mut transaction = self.database.begin().await?;
+        let removed = query.bind(id).execute(&mut *transaction).await?.rows_affected() > 0;
+        if removed {
+            let (now, detail) = (self.now_millis(), json!({ "id": id }));
+            acts::append(&mut transaction, actor, now, ActKind::QuarantinedRemoved, &detail).await?;
+        }
+        transaction.commit().await?;
+        Ok(removed)
     }
 
     /// Removes the bodies last received before a time, and all but the newest `keep` of the others. Returns

@@ -2,10 +2,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use database::{Connection, Rows};
 use jiff::Timestamp;
-use lead::EmailAddress;
+use lead::{Actor, EmailAddress};
 use serde::Serialize;
+use serde_json::json;
 use sqlx::any::AnyRow;
 
+use crate::acts::{self, ActKind};
 use crate::codec::{Columns as _, without_nul};
 use crate::person::{Person, ascii_domain, unicode_domain};
 use crate::{Cursor, Result, Store};
@@ -41,8 +43,8 @@ pub struct Suppression {
     pub kind: SuppressionKind,
     /// The reason given for adding it.
     pub reason: String,
-    /// The person who added it.
-    pub added_by: String,
+    /// The actor who added it.
+    pub added_by: Actor,
     /// When it was added.
     pub added_at: Timestamp,
     /// The removal from the list; none while the entry is on it.
@@ -54,9 +56,9 @@ pub struct Suppression {
 /// The removal of an entry from the suppression list; absent while the entry is on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Removal {
-    /// The person who removed it.
+    /// The actor who removed it.
     #[schema(required = false)]
-    pub removed_by: String,
+    pub removed_by: Actor,
     /// The reason given for removing it.
     #[schema(required = false)]
     pub removed_because: String,
@@ -117,27 +119,34 @@ impl std::fmt::Debug for Suppressed {
 
 impl Store {
     /// Adds an entry to the list. False if it is already on the list; it then stays unchanged.
-    pub async fn suppress(&self, entry: &Suppressed, reason: &str, by: &str) -> Result<bool> {
+    pub async fn suppress(&self, actor: &Actor, entry: &Suppressed, reason: &str) -> Result<bool> {
+        let (now, mut transaction) = (self.now_millis(), self.database.begin().await?);
         let query = sqlx::query(
             "INSERT INTO suppression (entry, kind, reason, added_by, added_at) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (entry) DO NOTHING",
         );
-        Ok(self
-            .execute(
-                query
-                    .bind(entry.entry())
-                    .bind(entry.kind().as_str())
-                    .bind(without_nul(reason))
-                    .bind(without_nul(by))
-                    .bind(self.now_millis()),
-            )
+        let added = query
+            .bind(entry.entry())
+            .bind(entry.kind().as_str())
+            .bind(without_nul(reason))
+            .bind(actor.as_str())
+            .bind(now)
+            .execute(&mut *transaction)
             .await?
-            == 1)
+            .rows_affected()
+            == 1;
+        if added {
+            let detail = json!({ "entry": entry.entry(), "kind": entry.kind() });
+            acts::append(&mut transaction, actor, now, ActKind::SuppressionAdded, &detail).await?;
+        }
+        transaction.commit().await?;
+        Ok(added)
     }
 
     /// Removes an entry from the list, by the domain or the hash of the address. False if it is not on the
-    /// list. The removed entry is saved together with the person entry removed it, the reason and the time.
-    pub async fn unsuppress(&self, entry: &str, reason: &str, by: &str) -> Result<bool> {
+    /// list. The removed entry is saved with the actor, the reason and the time of its
+    /// removal.
+    pub async fn unsuppress(&self, actor: &Actor, entry: &str, reason: &str) -> Result<bool> {
         let (entry, now) = (without_nul(entry), self.now_millis());
         // Entries of older versions are in Unicode.
         let unicode = unicode_domain(&entry);
@@ -150,15 +159,19 @@ impl Store {
         )
         .bind(&entry)
         .bind(&unicode)
-        .bind(without_nul(by))
+        .bind(actor.as_str())
         .bind(without_nul(reason))
         .bind(now)
         .execute(&mut *transaction)
         .await?;
         let query = sqlx::query("DELETE FROM suppression WHERE entry IN ($1, $2)");
-        let removed = query.bind(&entry).bind(&unicode).execute(&mut *transaction).await?;
+        let removed = query.bind(&entry).bind(&unicode).execute(&mut *transaction).await?.rows_affected() > 0;
+        if removed {
+            let detail = json!({ "entry": entry });
+            acts::append(&mut transaction, actor, now, ActKind::SuppressionRemoved, &detail).await?;
+        }
         transaction.commit().await?;
-        Ok(removed.rows_affected() > 0)
+        Ok(removed)
     }
 
     /// The newest `limit` entries before a cursor, newest first.
@@ -187,7 +200,7 @@ impl Store {
         rows.iter()
             .map(|row| {
                 let removal = Removal {
-                    removed_by: row.text("removed_by")?,
+                    removed_by: row.id("removed_by")?,
                     removed_because: row.text("removal")?,
                     removed_at: row.time("removed_at")?,
                 };
@@ -252,7 +265,7 @@ fn read(row: &AnyRow, removal: Option<Removal>) -> Result<Suppression> {
         entry: row.text("entry")?,
         kind: row.word("kind", SuppressionKind::parse)?,
         reason: row.text("reason")?,
-        added_by: row.text("added_by")?,
+        added_by: row.id("added_by")?,
         added_at: row.time("added_at")?,
         removal,
     })

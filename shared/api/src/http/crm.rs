@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
+use lead::Actor;
 use operations::PlannedLead;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -59,7 +60,7 @@ pub(super) async fn promote(
     _: NoQuery,
 ) -> Result<Response, ApiError> {
     let id = state.operations.resolve(&id).await?;
-    state.operations.promote(&id).await?;
+    state.operations.promote(&Actor::admin(), &id).await?;
     Ok(Queued::answer(id))
 }
 
@@ -79,7 +80,7 @@ pub(super) async fn rollback(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Done>, ApiError> {
     let rollback: RollbackRequest = read(body, "the body must be {\"reason\":\"why\"}")?;
-    state.operations.hold_crm(&rollback.reason.0).await?;
+    state.operations.hold_crm(&Actor::admin(), &rollback.reason.0).await?;
     Ok(Json(Done { status: "held" }))
 }
 
@@ -92,6 +93,6 @@ pub(super) async fn rollback(
     security((), ("admin_token" = [])),
 )]
 pub(super) async fn resume(State(state): State<ApiState>, _: NoQuery) -> Result<Json<Done>, ApiError> {
-    let was_held = state.operations.resume_crm().await?;
+    let was_held = state.operations.resume_crm(&Actor::admin()).await?;
     Ok(Json(Done { status: if was_held { "resumed" } else { "resumed_before" } }))
 }

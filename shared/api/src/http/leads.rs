@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
-use lead::{CampaignId, Decision, EmailAddress, Fit, LeadId, LeadStatus};
+use lead::{Actor, CampaignId, Decision, EmailAddress, Fit, LeadId, LeadStatus};
 use serde::{Deserialize, Serialize};
 use store::{AuditEvent, Awaits, LeadFilter};
 
@@ -203,7 +203,7 @@ pub(super) async fn replay(
     };
     let id = state.operations.resolve(&id).await?;
     if request.apply {
-        state.operations.rejudge(&id, "replay").await?;
+        state.operations.rejudge(&Actor::admin(), &id, "replay").await?;
         Ok(Queued::answer(id))
     } else {
         Ok(Json(state.operations.replay(&id).await?).into_response())

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lead::Actor;
 use serde::Serialize;
 use store::{DeadLetter, Quarantined};
 
@@ -42,7 +43,7 @@ pub(super) async fn redrive(
     Id(id): Id,
     _: NoQuery,
 ) -> Result<Response, ApiError> {
-    Ok(Queued::answer(state.operations.redrive(&id).await?))
+    Ok(Queued::answer(state.operations.redrive(&Actor::admin(), &id).await?))
 }
 
 /// List the quarantined bodies

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use jiff::Timestamp;
+use lead::Actor;
 use queue::Pause;
 use serde::Serialize;
 
@@ -69,7 +70,7 @@ pub(super) async fn resume(
     Id(dependency): Id,
     _: NoQuery,
 ) -> Result<Json<Done>, ApiError> {
-    let status = match state.operations.resume(&dependency).await? {
+    let status = match state.operations.resume(&Actor::admin(), &dependency).await? {
         Resumed::Now => "resumed",
         Resumed::Before => "resumed_before",
     };

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use lead::EmailAddress;
+use lead::{Actor, EmailAddress};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{Suppression, Verdict};
@@ -22,19 +22,14 @@ type Answer<T> = Result<Json<T>, ApiError>;
 type Body = Result<Bytes, BytesRejection>;
 
 /// The error for an invalid body of a review.
-const REVIEW: &str =
-    "the body must be {\"by\":\"a name\"} and may have a \"reason\"; dismissing requires one";
-/// Recorded for a removal without a name.
-const UNNAMED: &str = "the admin token";
+const REVIEW: &str = "the body must be {} and may have a \"reason\"; dismissing requires one";
 /// Recorded for a removal without a reason.
 const UNNAMED_REASON: &str = "not given";
 
-/// The reviewer and the reason.
+/// The reason of a decision.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReviewRequest {
-    /// The reviewer's name; it is kept in the audit trail.
-    by: Line,
     /// The reason, without personal data of the lead.
     reason: Option<Line>,
 }
@@ -43,8 +38,6 @@ struct ReviewRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DismissRequest {
-    /// The reviewer's name; it is kept in the audit trail.
-    by: Line,
     /// The reason, without personal data of the lead.
     reason: Line,
 }
@@ -53,7 +46,8 @@ struct DismissRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RespondRequest {
-    by: Line,
+    /// The name of the person who responded; without it the caller's.
+    by: Option<Line>,
 }
 
 /// A person or domain that is never written to the CRM.
@@ -63,8 +57,6 @@ struct SuppressRequest {
     who: Suppressible,
     /// The reason, without personal data.
     reason: Line,
-    /// The name of the person who adds the entry.
-    by: Line,
 }
 
 /// The entry to remove from the list.
@@ -74,8 +66,6 @@ struct UnsuppressRequest {
     who: Removable,
     /// The reason, without personal data.
     reason: Line,
-    /// The name of the person who removes the entry.
-    by: Line,
 }
 
 /// The person to erase.
@@ -86,8 +76,9 @@ struct EraseRequest {
     /// Remove the data, instead of a dry run.
     #[serde(default)]
     apply: bool,
-    /// With `apply`, also suppresses the person; the name of the requester.
-    suppress_by: Option<Line>,
+    /// With `apply`, also adds the person to the suppression list.
+    #[serde(default)]
+    suppress: bool,
 }
 
 /// The result of an operation, which may have been done before.
@@ -128,8 +119,8 @@ pub(super) async fn approve(
     _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let ReviewRequest { by, reason } = read(body, REVIEW)?;
-    review(state, id, Verdict::Approve, &by, reason.as_ref()).await
+    let ReviewRequest { reason } = read(body, REVIEW)?;
+    review(state, id, Verdict::Approve, reason.as_ref()).await
 }
 
 /// Have a held lead judged again
@@ -148,8 +139,8 @@ pub(super) async fn rejudge(
     _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let ReviewRequest { by, reason } = read(body, REVIEW)?;
-    review(state, id, Verdict::Rejudge, &by, reason.as_ref()).await
+    let ReviewRequest { reason } = read(body, REVIEW)?;
+    review(state, id, Verdict::Rejudge, reason.as_ref()).await
 }
 
 /// Dismiss a held lead
@@ -168,20 +159,19 @@ pub(super) async fn dismiss(
     _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let DismissRequest { by, reason } = read(body, REVIEW)?;
-    review(state, id, Verdict::Dismiss, &by, Some(&reason)).await
+    let DismissRequest { reason } = read(body, REVIEW)?;
+    review(state, id, Verdict::Dismiss, Some(&reason)).await
 }
 
 async fn review(
     State(state): State<ApiState>,
     Id(id): Id,
     verdict: Verdict,
-    by: &Line,
     reason: Option<&Line>,
 ) -> Result<Response, ApiError> {
     let id = state.operations.resolve(&id).await?;
     let reason = reason.map(|reason| reason.0.as_str());
-    let answer = state.operations.review(&id, verdict, &by.0, reason).await?;
+    let answer = state.operations.review(&Actor::admin(), &id, verdict, reason).await?;
     Ok(match answer {
         ReviewAnswer::Queued => Queued::answer(id),
         ReviewAnswer::Dismissed => (StatusCode::OK, Json(Done { status: "dismissed" })).into_response(),
@@ -204,9 +194,10 @@ pub(super) async fn responded(
     _: NoQuery,
     body: Body,
 ) -> Answer<Done> {
-    let response: RespondRequest = read(body, "the body must be {\"by\":\"a name\"}")?;
+    let response: RespondRequest = read(body, "the body must be {} and may have \"by\":\"a name\"")?;
     let id = state.operations.resolve(&id).await?;
-    let is_first = state.operations.responded(&id, &response.by.0).await?;
+    let by = response.by.as_ref().map(|name| name.0.as_str());
+    let is_first = state.operations.responded(&Actor::admin(), &id, by).await?;
     Ok(Json(Done { status: if is_first { "responded" } else { "responded_before" } }))
 }
 
@@ -251,11 +242,9 @@ pub(super) async fn removed_suppressions(
     security((), ("admin_token" = [])),
 )]
 pub(super) async fn suppress(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Done> {
-    let entry: SuppressRequest = read(
-        body,
-        "the body must be {\"who\":\"an address or a domain\",\"reason\":\"why\",\"by\":\"a name\"}",
-    )?;
-    let is_new = state.operations.suppress(&entry.who.0, &entry.reason.0, &entry.by.0).await?;
+    let entry: SuppressRequest =
+        read(body, "the body must be {\"who\":\"an address or a domain\",\"reason\":\"why\"}")?;
+    let is_new = state.operations.suppress(&Actor::admin(), &entry.who.0, &entry.reason.0).await?;
     Ok(Json(Done { status: if is_new { "suppressed" } else { "suppressed_before" } }))
 }
 
@@ -273,11 +262,9 @@ pub(super) async fn suppress(State(state): State<ApiState>, _: NoQuery, body: Bo
 )]
 // Not a DELETE with the address, because paths appear in access logs.
 pub(super) async fn unsuppress(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Done> {
-    let entry: UnsuppressRequest = read(
-        body,
-        "the body must be {\"who\":\"an address, a domain or an entry\",\"reason\":\"why\",\"by\":\"a name\"}",
-    )?;
-    state.operations.unsuppress(&entry.who.0, &entry.reason.0, &entry.by.0).await?;
+    let entry: UnsuppressRequest =
+        read(body, "the body must be {\"who\":\"an address, a domain or an entry\",\"reason\":\"why\"}")?;
+    state.operations.unsuppress(&Actor::admin(), &entry.who.0, &entry.reason.0).await?;
     Ok(Json(Done { status: "removed" }))
 }
 
@@ -301,7 +288,7 @@ pub(super) async fn unsuppress_entry(
             "an address must not be in a path, because access logs record paths; hint: POST /suppressions/remove",
         ));
     }
-    state.operations.unsuppress(&entry, UNNAMED_REASON, UNNAMED).await?;
+    state.operations.unsuppress(&Actor::admin(), &entry, UNNAMED_REASON).await?;
     Ok(Json(Done { status: "removed" }))
 }
 
@@ -320,10 +307,10 @@ pub(super) async fn unsuppress_entry(
 pub(super) async fn erase(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Certificate> {
     let person: EraseRequest = read(
         body,
-        "the body must be {\"email\":\"an address\"} and may have \"apply\":true and \"suppress_by\":\"a name\"",
+        "the body must be {\"email\":\"an address\"} and may have \"apply\":true and \"suppress\":true",
     )?;
-    let suppress_by = person.suppress_by.as_ref().map(|name| name.0.as_str());
-    Ok(Json(state.operations.erase(&person.email, person.apply, suppress_by).await?))
+    let EraseRequest { email, apply, suppress } = person;
+    Ok(Json(state.operations.erase(&Actor::admin(), &email, apply, suppress).await?))
 }
 
 /// Reads a required JSON body.

@@ -8,7 +8,7 @@ use analysis::Analyst;
 use async_trait::async_trait;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
 use janitor::Janitor;
-use lead::{Decision, Failure, LeadEvent, LeadStatus};
+use lead::{Actor, Decision, Failure, LeadEvent, LeadStatus};
 use on_both::on_both;
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement};
@@ -97,7 +97,7 @@ async fn suppressed_people_are_not_enriched_again(fixture: Fixture) {
     let site = Site::of(&fixture);
     let leads = [site.unenriched("ann").await, site.unenriched("bob").await];
     let ann = Suppressed::Address(leads[0].lead.email.clone());
-    fixture.store.suppress(&ann, "asked for it", "bob").await.unwrap();
+    fixture.store.suppress(&Actor::admin(), &ann, "asked for it").await.unwrap();
     site.is_away(false);
     fixture.advance(61);
     let round = site.janitor.round().await.unwrap();
@@ -150,13 +150,14 @@ async fn replay_requests_missing_enrichment_again(fixture: Fixture) {
     // Still unavailable: the stored result stays, and the next judgement requests it again.
     for (is_away, decision) in [(true, false), (false, true)] {
         site.is_away(is_away);
-        let event = fixture.store.reopen(&lead.lead_id, true, "replay").await.unwrap().unwrap();
+        let event =
+            fixture.store.reopen(&Actor::admin(), &lead.lead_id, true, "replay").await.unwrap().unwrap();
         fixture.queue.send(&event).await.unwrap();
         site.work().await;
         assert_eq!(site.asked(), 1);
         assert_eq!(site.decision(&lead).await == Some(Decision::RouteToSdr), decision);
     }
-    let event = fixture.store.reopen(&lead.lead_id, true, "replay").await.unwrap().unwrap();
+    let event = fixture.store.reopen(&Actor::admin(), &lead.lead_id, true, "replay").await.unwrap().unwrap();
     fixture.queue.send(&event).await.unwrap();
     site.work().await;
     assert_eq!(site.asked(), 0, "the answer is kept");

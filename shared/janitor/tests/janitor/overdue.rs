@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use analysis::Analyst;
-use lead::Stage;
+use lead::{Actor, Stage};
 use on_both::on_both;
 use pipeline::Pipeline;
 use routing::Routing;
@@ -39,7 +39,7 @@ async fn round_escalates_leads_without_a_response(fixture: Fixture) {
     let janitor = fixture.janitor().with_pipeline(Arc::new(team(&fixture)));
     assert_eq!(janitor.round().await.unwrap(), only(|_| {}), "not yet due");
 
-    fixture.store.record_response(&bob.lead_id, "bob").await.unwrap();
+    fixture.store.record_response(&Actor::admin(), &bob.lead_id, Some("bob")).await.unwrap();
     fixture.advance(600);
     let round = janitor.round().await.unwrap();
     assert_eq!(round, only(|round| (round.overdue, round.reassigned) = (1, 1)));

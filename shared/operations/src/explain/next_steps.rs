@@ -90,7 +90,7 @@ pub(super) fn steps(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> Vec
                 "`revenueflow replay {id}` shows the judgement of the present configuration and analyst; with `--apply` the lead is judged again."
             ));
             steps.push(format!(
-                "`revenueflow review approve {id} --by NAME` writes it to the CRM without anything from its analysis; `review dismiss {id}` dismisses it."
+                "`revenueflow review approve {id}` writes it to the CRM without anything from its analysis; `review dismiss {id}` dismisses it."
             ));
             steps.push("Posting the lead with corrected content also has it judged again.".to_owned());
             steps.push(

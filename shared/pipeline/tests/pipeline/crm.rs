@@ -10,7 +10,7 @@ use crm::{
     KnownOpportunity, LimitSettings, Mapping, MockCrm, OwnerStatus, PlannedAction, Restored, SchemaProblem,
 };
 use grounding::Namespace;
-use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus, Stage};
+use lead::{Actor, Dependency, Failure, LeadEvent, LeadId, LeadStatus, Stage};
 use on_both::on_both;
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, MAX_ATTEMPTS, settle_failed};
@@ -63,7 +63,7 @@ impl Executor for ScriptedCrm {
     async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStatus> {
         let held = self.held_during_owners.lock().unwrap().take();
         if let Some(store) = held {
-            store.hold_crm("mock", "stop").await.unwrap();
+            store.hold_crm(&Actor::admin(), "mock", "stop").await.unwrap();
         }
         let owners = self.owners.lock().unwrap();
         ids.iter().filter_map(|id| Some((id.clone(), *owners.get(id)?))).collect()
@@ -231,7 +231,7 @@ async fn crm_is_read_once_for_each_round(fixture: Fixture) {
     pipeline.handle(&message(&event, 1)).await.unwrap_err();
     pipeline.handle(&message(&event, 2)).await.unwrap();
     assert_eq!(crm.queries.lock().unwrap().len(), 1);
-    fixture.store.reopen(&event.lead_id, true, "test").await.unwrap();
+    fixture.store.reopen(&Actor::admin(), &event.lead_id, true, "test").await.unwrap();
     pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!(crm.queries.lock().unwrap().len(), 2, "a new round reads the CRM again");
 }
@@ -295,16 +295,24 @@ async fn lead_in_shadow_mode_is_planned_and_not_written(fixture: Fixture) {
 async fn promoted_lead_is_written_once_in_shadow_mode(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
-    assert_eq!(fixture.store.promote(&event.lead_id).await.unwrap(), None, "the lead does not exist");
+    assert_eq!(
+        fixture.store.promote(&Actor::admin(), &event.lead_id).await.unwrap(),
+        None,
+        "the lead does not exist"
+    );
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
+    let promoted = fixture.store.promote(&Actor::admin(), &event.lead_id).await.unwrap().unwrap();
     assert_eq!(promoted, event);
-    assert_eq!(fixture.store.promote(&event.lead_id).await.unwrap(), None, "it is promoted already");
+    assert_eq!(
+        fixture.store.promote(&Actor::admin(), &event.lead_id).await.unwrap(),
+        None,
+        "it is promoted already"
+    );
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
 
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
-    assert_eq!(fixture.store.promote(&event.lead_id).await.unwrap(), None);
+    assert_eq!(fixture.store.promote(&Actor::admin(), &event.lead_id).await.unwrap(), None);
     assert_eq!(fixture.crm_counts().await, [1, 1, 1]);
     assert_eq!(fixture.crm_lead(&event.lead_id).await.fields["last_activity"], "demo_request");
     assert_eq!(fixture.analyst.take_calls(), 1, "it is not judged again");
@@ -322,15 +330,15 @@ async fn hold_takes_effect_in_every_process_and_loses_nothing(fixture: Fixture) 
     let (second, _) = pipeline(&fixture, CrmMode::Live, []).await;
     let (ann, bob) = (hot("ann", "CTO", 0), hot("bob", "CTO", 0));
     first.handle(&message(&ann, 1)).await.unwrap();
-    fixture.store.hold_crm("mock", "wrong field").await.unwrap();
-    fixture.store.hold_crm("mock", "again").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "wrong field").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "again").await.unwrap();
     assert_eq!(fixture.store.crm_hold("mock").await.unwrap().unwrap().reason, "wrong field");
     second.handle(&message(&bob, 1)).await.unwrap();
     assert_eq!(fixture.lead(&ann.lead_id).await.status, LeadStatus::Synced);
     assert_eq!(fixture.lead(&bob.lead_id).await.status, LeadStatus::Planned);
 
-    assert!(fixture.store.unhold_crm("mock").await.unwrap());
-    assert!(!fixture.store.unhold_crm("mock").await.unwrap());
+    assert!(fixture.store.unhold_crm(&Actor::admin(), "mock").await.unwrap());
+    assert!(!fixture.store.unhold_crm(&Actor::admin(), "mock").await.unwrap());
     fixture.promote(&second, &bob.lead_id).await;
     assert_eq!(fixture.lead(&bob.lead_id).await.status, LeadStatus::Synced);
 }
@@ -342,9 +350,9 @@ async fn rollback_restores_values_and_promotion_rewrites_them(fixture: Fixture) 
     pipeline.handle(&message(&first, 1)).await.unwrap();
     pipeline.handle(&message(&second, 1)).await.unwrap();
     assert_eq!(fixture.crm_lead(&first.lead_id).await.fields["title"], "CEO");
-    fixture.store.hold_crm("mock", "rolled back").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "rolled back").await.unwrap();
 
-    let restored = pipeline.restore(&first.lead_id).await.unwrap();
+    let restored = pipeline.restore(&Actor::admin(), &first.lead_id).await.unwrap();
     let put_back: Vec<_> = restored
         .iter()
         .flat_map(|(action, results)| action.changes.iter().zip(results))
@@ -355,7 +363,7 @@ async fn rollback_restores_values_and_promotion_rewrites_them(fixture: Fixture) 
     assert_eq!(fixture.crm_lead(&first.lead_id).await.fields["title"], "CTO");
     assert_eq!(fixture.lead(&first.lead_id).await.status, LeadStatus::Planned);
     assert_eq!(fixture.kinds(&first.lead_id).await.last(), Some(&AuditKind::Restored));
-    let again = pipeline.restore(&first.lead_id).await.unwrap();
+    let again = pipeline.restore(&Actor::admin(), &first.lead_id).await.unwrap();
     assert!(again.iter().all(|(_, results)| !results.contains(&Restored::PutBack)));
 
     fixture.clock.advance(Duration::from_secs(1));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use analysis::{Icp, Rules};
 use grounding::{Contract, GroundingStatus};
-use lead::{Cause, Decision, Dependency, Failure, FitScore, LeadEvent};
+use lead::{Actor, Cause, Decision, Dependency, Failure, FitScore, LeadEvent};
 use on_both::on_both;
 use pipeline::{Alternative, Basis, Evaluated, NotEvaluated, Pipeline, Problem, Route, verify};
 use queue::LeadHandler as _;
@@ -198,7 +198,7 @@ async fn suppressed_people_are_not_evaluated(fixture: Fixture) {
     judged(&fixture, &pipeline, &["ann", "bob"]).await;
     let suppress = async |address| {
         let person = Suppressed::parse(address).unwrap();
-        fixture.store.suppress(&person, "asked for it", "bob").await.unwrap();
+        fixture.store.suppress(&Actor::admin(), &person, "asked for it").await.unwrap();
     };
     suppress("ann@stripe.com").await;
     let all = evaluated(&fixture, &with_analyst(&fixture)).await;

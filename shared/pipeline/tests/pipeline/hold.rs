@@ -6,7 +6,7 @@ use std::time::Duration;
 use crm::testing::every_action;
 use crm::{Authority, CrmMode, NotExecuted, Plan, Text};
 use jiff::Timestamp;
-use lead::{LeadEvent, LeadStatus};
+use lead::{Actor, LeadEvent, LeadStatus};
 use on_both::on_both;
 use pipeline::NotConverted;
 use queue::LeadHandler as _;
@@ -29,9 +29,9 @@ async fn no_path_writes_while_an_operator_holds_the_crm(fixture: Fixture) {
     let (shadow, _) = team(&fixture, CrmMode::Shadow).await;
     pipeline.handle(&message(&synced, 1)).await.unwrap();
     shadow.handle(&message(&promoted, 1)).await.unwrap();
-    let promoted = fixture.store.promote(&promoted.lead_id).await.unwrap().unwrap();
+    let promoted = fixture.store.promote(&Actor::admin(), &promoted.lead_id).await.unwrap().unwrap();
     fixture.clock.advance(Duration::from_mins(10));
-    fixture.store.hold_crm("mock", "wrong field").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "wrong field").await.unwrap();
     let before = format!("{:?}", fixture.crm().await);
 
     for process in [&pipeline, &shadow] {
@@ -58,9 +58,9 @@ async fn no_path_writes_while_an_operator_holds_the_crm(fixture: Fixture) {
 #[on_both]
 async fn conversion_is_refused_while_the_crm_is_held(fixture: Fixture) {
     let (pipeline, _, event) = with_lead(&fixture, CrmMode::Live).await;
-    fixture.store.hold_crm("mock", "wrong field").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "wrong field").await.unwrap();
     let status = Text::parse("Qualified").unwrap();
-    let converted = pipeline.convert(&event.lead_id, status, true).await;
+    let converted = pipeline.convert(&Actor::admin(), &event.lead_id, status, true).await;
     // The default allow-list refuses conversions, and the hold comes first.
     assert!(matches!(converted, Err(NotConverted::Shadowed)), "{converted:?}");
 }
@@ -90,7 +90,7 @@ async fn new_owner_of_an_escalation_waits_for_the_end_of_the_hold(fixture: Fixtu
     assert_eq!(format!("{:?}", fixture.crm().await), before);
     let assignment = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
     assert_eq!(assignment.crm_sync, CrmSync::NotYet);
-    fixture.store.unhold_crm("mock").await.unwrap();
+    fixture.store.unhold_crm(&Actor::admin(), "mock").await.unwrap();
     pipeline.escalate_overdue(10).await.unwrap();
     let assignment = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
     assert_eq!(assignment.crm_sync, CrmSync::Yes);

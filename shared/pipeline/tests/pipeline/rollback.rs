@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crm::{CrmMode, Restored};
-use lead::{Failure, LeadStatus};
+use lead::{Actor, Failure, LeadStatus};
 use on_both::on_both;
 use queue::{LeadHandler as _, Settlement};
 use store::AuditKind;
@@ -18,15 +18,15 @@ fn second(fixture: &Fixture) {
 #[on_both]
 async fn hold_stops_earlier_promotions_but_not_later_ones(fixture: Fixture) {
     let (pipeline, _, event) = with_lead(&fixture, CrmMode::Shadow).await;
-    let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
+    let promoted = fixture.store.promote(&Actor::admin(), &event.lead_id).await.unwrap().unwrap();
     second(&fixture);
-    fixture.store.hold_crm("mock", "wrong field").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "wrong field").await.unwrap();
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
     assert!(fixture.crm().await.is_empty(), "it was in the queue when the CRM was held");
 
     second(&fixture);
-    let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
+    let promoted = fixture.store.promote(&Actor::admin(), &event.lead_id).await.unwrap().unwrap();
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
     assert_eq!(fixture.crm_counts().await[0], 1, "the operator promoted it despite the hold");
@@ -35,7 +35,7 @@ async fn hold_stops_earlier_promotions_but_not_later_ones(fixture: Fixture) {
 #[on_both]
 async fn promotion_permits_one_plan_and_no_later_judgement(fixture: Fixture) {
     let (pipeline, _, event) = with_lead(&fixture, CrmMode::Shadow).await;
-    let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
+    let promoted = fixture.store.promote(&Actor::admin(), &event.lead_id).await.unwrap().unwrap();
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
     let written = fixture.crm_lead(&event.lead_id).await.writes;
 
@@ -47,7 +47,8 @@ async fn promotion_permits_one_plan_and_no_later_judgement(fixture: Fixture) {
 #[on_both]
 async fn promotion_ends_when_the_delivery_is_dead_lettered(fixture: Fixture) {
     let (pipeline, _, event) = with_lead(&fixture, CrmMode::Shadow).await;
-    let promoted = message(&fixture.store.promote(&event.lead_id).await.unwrap().unwrap(), 1);
+    let promoted =
+        message(&fixture.store.promote(&Actor::admin(), &event.lead_id).await.unwrap().unwrap(), 1);
     let failure = Failure::permanent("crm_refused", "no such field");
     pipeline.record(&promoted, &Settlement::DeadLetter { failure }).await.unwrap();
 
@@ -69,15 +70,15 @@ async fn interrupted_rollback_can_be_repeated(fixture: Fixture) {
             second(&fixture);
         }
         let lead = hot(&person, "CFO", 2).lead_id;
-        fixture.store.hold_crm("mock", "rolled back").await.unwrap();
+        fixture.store.hold_crm(&Actor::admin(), "mock", "rolled back").await.unwrap();
 
         crm.restores.lock().unwrap().extend(outcomes);
-        pipeline.restore(&lead).await.unwrap_err();
+        pipeline.restore(&Actor::admin(), &lead).await.unwrap_err();
         assert!(
             fixture.store.written_leads("mock", None, 10).await.unwrap().contains(&lead),
             "the lead is still listed as written"
         );
-        let restored = pipeline.restore(&lead).await.unwrap();
+        let restored = pipeline.restore(&Actor::admin(), &lead).await.unwrap();
         let results: Vec<_> = restored.iter().flat_map(|(_, results)| results).collect();
         assert!(results.contains(&&Restored::PutBack), "{outcomes:?}: {results:?}");
         assert_eq!(fixture.crm_lead(&lead).await.fields["title"], "CTO", "{outcomes:?}");
@@ -90,6 +91,6 @@ async fn interrupted_rollback_can_be_repeated(fixture: Fixture) {
         second(&fixture);
         fixture.promote(&pipeline, &lead).await;
         assert_eq!(fixture.crm_lead(&lead).await.fields["title"], "CFO", "{outcomes:?}");
-        fixture.store.unhold_crm("mock").await.unwrap();
+        fixture.store.unhold_crm(&Actor::admin(), "mock").await.unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crm::{CrmMode, Known, KnownContact, KnownLead, Object, OwnerStatus};
-use lead::{LeadEvent, LeadId, LeadStatus};
+use lead::{Actor, LeadEvent, LeadId, LeadStatus};
 use on_both::on_both;
 use pipeline::{EscalationSummary, Pipeline};
 use queue::LeadHandler as _;
@@ -163,11 +163,11 @@ async fn planned_lead_takes_no_turn_and_has_no_deadline(fixture: Fixture) {
 #[on_both]
 async fn deadline_restarts_when_a_held_lead_is_promoted(fixture: Fixture) {
     let (pipeline, _, event) = team_with_lead(&fixture).await;
-    fixture.store.hold_crm("mock", "rolled back").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "rolled back").await.unwrap();
     fixture.reopen(&pipeline, &event.lead_id, false, "replay").await;
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
     minutes(&fixture, 60);
-    let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
+    let promoted = fixture.store.promote(&Actor::admin(), &event.lead_id).await.unwrap().unwrap();
     minutes(&fixture, 1);
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
@@ -233,10 +233,10 @@ fn both(owner: &str) -> (String, String) {
 async fn new_owner_is_written_after_the_hold_ends(fixture: Fixture) {
     let (pipeline, _, event) = team_with_lead(&fixture).await;
     minutes(&fixture, 10);
-    fixture.store.hold_crm("mock", "rolled back").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "rolled back").await.unwrap();
     assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 1, 0));
     assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN", "nothing is written while it is held");
-    fixture.store.unhold_crm("mock").await.unwrap();
+    fixture.store.unhold_crm(&Actor::admin(), "mock").await.unwrap();
     pipeline.escalate_overdue(10).await.unwrap();
     assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
 }
@@ -245,9 +245,9 @@ async fn new_owner_is_written_after_the_hold_ends(fixture: Fixture) {
 async fn plan_with_the_new_owner_completes_the_crm_sync(fixture: Fixture) {
     let (pipeline, _, event) = team_with_lead(&fixture).await;
     minutes(&fixture, 10);
-    fixture.store.hold_crm("mock", "rolled back").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "rolled back").await.unwrap();
     pipeline.escalate_overdue(10).await.unwrap();
-    fixture.store.unhold_crm("mock").await.unwrap();
+    fixture.store.unhold_crm(&Actor::admin(), "mock").await.unwrap();
     pipeline.handle(&message(&hot("a", "CEO", 700), 1)).await.unwrap();
     assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
     assert_eq!(fixture.store.assignment(&event.lead_id).await.unwrap().unwrap().crm_sync, CrmSync::Yes);
@@ -259,7 +259,7 @@ async fn new_owner_of_a_suppressed_lead_is_not_written(fixture: Fixture) {
     let (pipeline, _, event) = team_with_lead(&fixture).await;
     minutes(&fixture, 10);
     let person = Suppressed::parse("a@stripe.com").unwrap();
-    fixture.store.suppress(&person, "asked for it", "bob").await.unwrap();
+    fixture.store.suppress(&Actor::admin(), &person, "asked for it").await.unwrap();
     pipeline.escalate_overdue(10).await.unwrap();
     assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN");
     assert!(fixture.store.pending_crm_syncs(10).await.unwrap().is_empty(), "the write is not retried");
@@ -294,7 +294,7 @@ async fn person_who_takes_the_record_has_responded(fixture: Fixture) {
 #[on_both]
 async fn previous_owner_in_the_crm_is_no_response_before_the_sync(fixture: Fixture) {
     let (pipeline, crm, _) = team_with_lead(&fixture).await;
-    fixture.store.hold_crm("mock", "rolled back").await.unwrap();
+    fixture.store.hold_crm(&Actor::admin(), "mock", "rolled back").await.unwrap();
     minutes(&fixture, 10);
     crm.answers.lock().unwrap().push_back(Ok(contact("005ANN")));
     assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 1, 0));
@@ -307,7 +307,7 @@ async fn previous_owner_in_the_crm_is_no_response_before_the_sync(fixture: Fixtu
     );
 
     // After the CRM has bob as owner, ann takes the lead back.
-    fixture.store.unhold_crm("mock").await.unwrap();
+    fixture.store.unhold_crm(&Actor::admin(), "mock").await.unwrap();
     pipeline.escalate_overdue(10).await.unwrap();
     pipeline.handle(&message(&hot("a", "CEO", 1300), 1)).await.unwrap();
     minutes(&fixture, 10);

@@ -3,7 +3,7 @@
 use std::future::pending;
 
 use crm::testing::Fault;
-use lead::{LeadEvent, LeadStatus, Stage};
+use lead::{Actor, LeadEvent, LeadStatus, Stage};
 use on_both::on_both;
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement, attempt};
@@ -67,7 +67,7 @@ async fn stage_that_fails_five_times_is_dead_lettered(fixture: Fixture) {
     assert_eq!(failed.status, LeadStatus::PermanentlyFailed);
     assert_eq!(failed.failure.unwrap().stage, Stage::CrmWrite);
     // A redrive resets the attempts.
-    fixture.store.reopen(&event.lead_id, false, "redrive").await.unwrap();
+    fixture.store.reopen(&Actor::admin(), &event.lead_id, false, "redrive").await.unwrap();
     fixture.crm_faults.extend([Fault::Locked; 4]);
     for attempt in 1..=4 {
         assert!(matches!(work_on(&pipeline, &event, attempt).await, Settlement::Retry { .. }));

@@ -13,7 +13,7 @@ use database::Database;
 use database::testing::TestDatabase;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
 use grounding::FactSheet;
-use lead::{Dependency, Failure, LeadEvent, LeadId, ManualClock, Stage};
+use lead::{Actor, Dependency, Failure, LeadEvent, LeadId, ManualClock, Stage};
 use pipeline::{Pipeline, Rejected};
 use queue::{LeadHandler as _, Message, Receipt, settle_failed};
 use serde_json::{Value, json};
@@ -88,13 +88,13 @@ impl Fixture {
 
     /// Promotes a planned lead, and handles it.
     pub(crate) async fn promote(&self, pipeline: &Pipeline, id: &LeadId) {
-        let promoted = self.store.promote(id).await.unwrap().unwrap();
+        let promoted = self.store.promote(&Actor::admin(), id).await.unwrap().unwrap();
         pipeline.handle(&message(&promoted, 1)).await.unwrap();
     }
 
     /// Reopens a lead, and handles it.
     pub(crate) async fn reopen(&self, pipeline: &Pipeline, id: &LeadId, rejudge: bool, reason: &str) {
-        let reopened = self.store.reopen(id, rejudge, reason).await.unwrap().unwrap();
+        let reopened = self.store.reopen(&Actor::admin(), id, rejudge, reason).await.unwrap().unwrap();
         pipeline.handle(&message(&reopened, 1)).await.unwrap();
     }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crm::CrmMode;
 use crm::testing::Fault;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
-use lead::{EmailAddress, Failure, FailureClass, LeadStatus};
+use lead::{Actor, EmailAddress, Failure, FailureClass, LeadStatus};
 use on_both::on_both;
 use queue::LeadHandler as _;
 use routing::Routing;
@@ -27,7 +27,7 @@ async fn judged_lead_of_a_suppressed_person_is_not_written(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     fixture.crm_faults.extend([Fault::Fail(FailureClass::Transient)]);
     pipeline.handle(&message(&event, 1)).await.unwrap_err();
-    fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    fixture.store.suppress(&Actor::admin(), &ann(), "asked for it").await.unwrap();
     pipeline.handle(&message(&event, 2)).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
     assert_eq!(fixture.kinds(&event.lead_id).await.last(), Some(&AuditKind::Suppressed));
@@ -38,7 +38,7 @@ async fn judged_lead_of_a_suppressed_person_is_not_written(fixture: Fixture) {
 async fn suppressed_person_is_neither_enriched_nor_judged(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let pipeline = fixture.pipeline().await;
-    fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    fixture.store.suppress(&Actor::admin(), &ann(), "asked for it").await.unwrap();
     pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
     let kinds = fixture.kinds(&event.lead_id).await;
@@ -49,7 +49,7 @@ async fn suppressed_person_is_neither_enriched_nor_judged(fixture: Fixture) {
 #[on_both]
 async fn replay_calls_no_analyst_for_a_suppressed_person(fixture: Fixture) {
     let (pipeline, event) = fixture.with_lead().await;
-    fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    fixture.store.suppress(&Actor::admin(), &ann(), "asked for it").await.unwrap();
     let replay = pipeline.replay(&event.lead_id).await.unwrap().unwrap();
     assert!(replay.now.is_none() && replay.reproducible);
     assert_eq!(replay.not_now.unwrap().code, "suppressed");
@@ -58,7 +58,11 @@ async fn replay_calls_no_analyst_for_a_suppressed_person(fixture: Fixture) {
 #[on_both]
 async fn promoted_lead_of_a_suppressed_domain_is_not_written(fixture: Fixture) {
     let (pipeline, _, event) = with_lead(&fixture, CrmMode::Shadow).await;
-    fixture.store.suppress(&Suppressed::Domain("stripe.com".into()), "a partner", "bob").await.unwrap();
+    fixture
+        .store
+        .suppress(&Actor::admin(), &Suppressed::Domain("stripe.com".into()), "a partner")
+        .await
+        .unwrap();
     assert!(pipeline.planned(&event.lead_id).await.unwrap().suppressed);
     fixture.clock.advance(Duration::from_secs(1));
     fixture.promote(&pipeline, &event.lead_id).await;
@@ -66,7 +70,7 @@ async fn promoted_lead_of_a_suppressed_domain_is_not_written(fixture: Fixture) {
     assert!(fixture.crm().await.is_empty());
 
     // After the removal from the list, the next judgement is planned again.
-    fixture.store.unsuppress("stripe.com", "over", "bob").await.unwrap();
+    fixture.store.unsuppress(&Actor::admin(), "stripe.com", "over").await.unwrap();
     fixture.reopen(&pipeline, &event.lead_id, true, "replay").await;
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
 }
@@ -81,7 +85,7 @@ impl EnrichmentProvider for SuppressingProvider {
     }
 
     async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
-        self.0.suppress(&ann(), "asked for it", "bob").await?;
+        self.0.suppress(&Actor::admin(), &ann(), "asked for it").await?;
         Fixtures::built_in().company(domain).await
     }
 }
@@ -106,7 +110,7 @@ async fn escalation_reads_no_crm_facts_of_a_suppressed_person(fixture: Fixture) 
     pipeline.routing = Arc::new(Routing::parse(rules).unwrap());
     pipeline.handle(&message(&event, 1)).await.unwrap();
     crm.queries.lock().unwrap().clear();
-    fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    fixture.store.suppress(&Actor::admin(), &ann(), "asked for it").await.unwrap();
     fixture.clock.advance(Duration::from_mins(10));
     assert_eq!(pipeline.escalate_overdue(10).await.unwrap().overdue, 1, "an alert needs no CRM call");
     assert!(crm.queries.lock().unwrap().is_empty());

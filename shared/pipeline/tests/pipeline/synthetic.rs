@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crm::{CrmMode, Plan, Text};
 use lead::{
-    Arrival, CampaignId, EmailAddress, Lead, LeadEvent, LeadStatus, SYNTHETIC_CAMPAIGN, SYNTHETIC_EMAIL,
+    Actor, Arrival, CampaignId, EmailAddress, Lead, LeadEvent, LeadStatus, SYNTHETIC_CAMPAIGN,
+    SYNTHETIC_EMAIL,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use on_both::on_both;
@@ -60,7 +61,7 @@ async fn guard_refuses_the_synthetic_lead_on_every_path(fixture: Fixture) {
         assert_eq!(fixture.lead(id).await.status, LeadStatus::Synthetic);
     };
     for (rejudge, reason) in [(true, "replay"), (false, "redrive")] {
-        handled(fixture.store.reopen(id, rejudge, reason).await.unwrap().unwrap()).await;
+        handled(fixture.store.reopen(&Actor::admin(), id, rejudge, reason).await.unwrap().unwrap()).await;
     }
     // A defect could leave the lead in a state from which operators write leads.
     let set_status = async |status: LeadStatus| {
@@ -68,20 +69,20 @@ async fn guard_refuses_the_synthetic_lead_on_every_path(fixture: Fixture) {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(fixture.store.database().pool()).await.unwrap();
     };
     set_status(LeadStatus::Planned).await;
-    handled(fixture.store.promote(id).await.unwrap().unwrap()).await;
+    handled(fixture.store.promote(&Actor::admin(), id).await.unwrap().unwrap()).await;
     for verdict in [Verdict::Approve, Verdict::Rejudge] {
         set_status(LeadStatus::Held).await;
-        fixture.store.review(id, verdict, "bob", None).await.unwrap();
-        handled(fixture.store.reopen(id, false, "review").await.unwrap().unwrap()).await;
+        fixture.store.review(&Actor::admin(), id, verdict, None).await.unwrap();
+        handled(fixture.store.reopen(&Actor::admin(), id, false, "review").await.unwrap().unwrap()).await;
     }
     set_status(LeadStatus::Synced).await;
     for apply in [false, true] {
-        let converted = pipeline.convert(id, Text::parse("Qualified").unwrap(), apply).await;
+        let converted = pipeline.convert(&Actor::admin(), id, Text::parse("Qualified").unwrap(), apply).await;
         let Err(NotConverted::Failed(failure)) = converted else { panic!("the guard refuses") };
         assert_eq!(failure.code, "synthetic_lead");
     }
     assert_eq!(pipeline.escalate_overdue(10).await.unwrap().overdue, 0);
-    assert!(pipeline.restore(id).await.unwrap().is_empty());
+    assert!(pipeline.restore(&Actor::admin(), id).await.unwrap().is_empty());
     let planned = pipeline.planned(id).await.unwrap();
     assert!(planned.actions.is_empty() && planned.changes.is_empty());
     assert!(pipeline.replay(id).await.unwrap().unwrap().now.is_some());

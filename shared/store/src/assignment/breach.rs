@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use database::{from_millis, to_millis};
-use lead::LeadId;
+use lead::{Actor, LeadId};
 use routing::{OnBreach, OwnerId, Routing};
 use serde_json::json;
 
@@ -60,7 +60,9 @@ impl Store {
         }
         let (from, delivery) = (kept.owner.clone(), kept.delivery_id.clone());
         let detail = json!({ "owner": from, "due_at": kept.due_at, "rule": kept.routed.rule });
-        audit::append(&mut transaction, lead, Some(&delivery), now, AuditKind::Overdue, &detail).await?;
+        let (janitor, delivery) = (Actor::janitor(), Some(&delivery));
+        let kind = AuditKind::Overdue;
+        audit::append_by(&mut transaction, Some(&janitor), lead, delivery, now, kind, &detail).await?;
         (kept.due_at, kept.breached_at) = (None, Some(from_millis(now)));
         let next = match (kept.routed.timer, &kept.routed.pool) {
             (Some(timer), Some(pool))
@@ -89,7 +91,8 @@ impl Store {
                 let detail = json!({
                     "from": from, "owner": to, "because": kept.routed.because, "respond_by": kept.due_at,
                 });
-                audit::append(&mut transaction, lead, Some(&delivery), now, AuditKind::Reassigned, &detail)
+                let kind = AuditKind::Reassigned;
+                audit::append_by(&mut transaction, Some(&janitor), lead, delivery, now, kind, &detail)
                     .await?;
                 Breach::Reassigned { from, to }
             }

@@ -77,7 +77,7 @@ impl Store {
         let mut transaction = self.begin_on(lead).await?;
         let delivery = self.resolve(&mut transaction, event).await?;
         let opening = Opening { failed_before: Some(i64::MAX), ..Opening::default() };
-        let is_reopened = reopen(&mut transaction, lead, &delivery, opening, reason, now).await?;
+        let is_reopened = reopen(&mut transaction, None, lead, &delivery, opening, reason, now).await?;
         transaction.commit().await?;
         Ok(is_reopened)
     }

@@ -1,5 +1,5 @@
 use database::Connection;
-use lead::{DeliveryId, LeadEvent, LeadId, LeadStatus};
+use lead::{Actor, DeliveryId, LeadEvent, LeadId, LeadStatus};
 use serde_json::json;
 
 use super::rows::{event_of_delivery, newest};
@@ -14,12 +14,18 @@ impl Store {
     ///
     /// A delivery that is already open stays unchanged: sending its event again is harmless. Deletes the
     /// delivery's dead letter; another failure makes a new one.
-    pub async fn reopen(&self, lead: &LeadId, rejudge: bool, reason: &str) -> Result<Option<LeadEvent>> {
+    pub async fn reopen(
+        &self,
+        actor: &Actor,
+        lead: &LeadId,
+        rejudge: bool,
+        reason: &str,
+    ) -> Result<Option<LeadEvent>> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
         let Some((delivery, _)) = newest(&mut transaction, lead).await? else { return Ok(None) };
         let opening = Opening { rejudge, ..Opening::default() };
-        reopen(&mut transaction, lead, &delivery, opening, reason, now).await?;
+        reopen(&mut transaction, Some(actor), lead, &delivery, opening, reason, now).await?;
         let event = event_of_delivery(&mut transaction, &delivery).await?;
         transaction.commit().await?;
         Ok(Some(event))
@@ -29,14 +35,14 @@ impl Store {
     ///
     /// None if the lead is not planned any more: it was promoted before, or newer content is on its way. A
     /// hold that is put on the CRM afterwards blocks the write again.
-    pub async fn promote(&self, lead: &LeadId) -> Result<Option<LeadEvent>> {
+    pub async fn promote(&self, actor: &Actor, lead: &LeadId) -> Result<Option<LeadEvent>> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
         let Some((delivery, LeadStatus::Planned)) = newest(&mut transaction, lead).await? else {
             return Ok(None);
         };
         let opening = Opening { promoted_at: Some(now), ..Opening::default() };
-        reopen(&mut transaction, lead, &delivery, opening, "promoted", now).await?;
+        reopen(&mut transaction, Some(actor), lead, &delivery, opening, "promoted", now).await?;
         let event = event_of_delivery(&mut transaction, &delivery).await?;
         transaction.commit().await?;
         Ok(Some(event))
@@ -46,6 +52,7 @@ impl Store {
 /// Opens a delivery as [`open`] does, and audits it. False if there is nothing to open.
 pub(super) async fn reopen(
     connection: &mut Connection,
+    actor: Option<&Actor>,
     lead: &LeadId,
     delivery: &DeliveryId,
     opening: Opening,
@@ -55,7 +62,8 @@ pub(super) async fn reopen(
     let is_opened = open(connection, lead, delivery, opening, now).await?;
     if is_opened {
         let detail = json!({ "reason": reason, "rejudge": opening.rejudge });
-        audit::append(connection, lead, Some(delivery), now, AuditKind::Reopened, &detail).await?;
+        let kind = AuditKind::Reopened;
+        audit::append_by(connection, actor, lead, Some(delivery), now, kind, &detail).await?;
     }
     Ok(is_opened)
 }
@@ -74,5 +82,5 @@ pub(super) async fn reopen_posted_again(
     now: i64,
 ) -> Result<bool> {
     let opening = Opening { failed_before: Some(posted_at.unwrap_or(i64::MAX)), ..Opening::default() };
-    reopen(connection, lead, delivery, opening, "posted again", now).await
+    reopen(connection, None, lead, delivery, opening, "posted again", now).await
 }

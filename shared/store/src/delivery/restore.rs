@@ -1,5 +1,5 @@
 use crm::Restored;
-use lead::{LeadId, LeadStatus};
+use lead::{Actor, LeadId, LeadStatus};
 use serde_json::json;
 
 use super::rows::newest;
@@ -9,10 +9,23 @@ use crate::audit::{self, AuditKind};
 use crate::{Result, Store, WrittenAction};
 
 impl Store {
+    /// Records that an operator has a lead's record converted, before the conversion. Nothing for a lead that
+    /// does not exist any more.
+    pub async fn record_conversion(&self, actor: &Actor, lead: &LeadId) -> Result<()> {
+        let now = self.now_millis();
+        let mut transaction = self.begin_on(lead).await?;
+        if let Some((delivery, _)) = newest(&mut transaction, lead).await? {
+            let (delivery, kind) = (Some(&delivery), AuditKind::Converted);
+            audit::append_by(&mut transaction, Some(actor), lead, delivery, now, kind, &json!({})).await?;
+        }
+        transaction.commit().await
+    }
+
     /// Records that the old values of an action are restored, if at least one field is. The action may then
     /// be repeated, and a synced lead counts as planned again, so that promoting it repeats the action.
     pub async fn record_restored(
         &self,
+        actor: &Actor,
         lead: &LeadId,
         action: &WrittenAction,
         results: &[Restored],
@@ -38,7 +51,8 @@ impl Store {
                 "action": action.kind, "fields_put_back": put_back, "fields_back_already": back_already,
                 "fields_changed_since": count(Restored::ChangedSince),
             });
-            audit::append(&mut transaction, lead, Some(&delivery), now, AuditKind::Restored, &detail).await?;
+            let (delivery, kind) = (Some(&delivery), AuditKind::Restored);
+            audit::append_by(&mut transaction, Some(actor), lead, delivery, now, kind, &detail).await?;
         }
         transaction.commit().await
     }

@@ -1,6 +1,6 @@
 use database::Connection;
 use jiff::Timestamp;
-use lead::{DeliveryId, LeadEvent, LeadId, LeadStatus};
+use lead::{Actor, DeliveryId, LeadEvent, LeadId, LeadStatus};
 use serde::Serialize;
 use serde_json::json;
 
@@ -73,9 +73,9 @@ impl Store {
     /// stays unchanged.
     pub async fn review(
         &self,
+        actor: &Actor,
         lead: &LeadId,
         verdict: Verdict,
-        by: &str,
         reason: Option<&str>,
     ) -> Result<Reviewed> {
         let now = self.now_millis();
@@ -112,14 +112,14 @@ impl Store {
         .bind(round)
         .bind(lead.as_str())
         .bind(verdict.as_str())
-        .bind(without_nul(by))
+        .bind(actor.as_str())
         .bind(reason.map(without_nul))
         .bind(now)
         .execute(&mut *transaction)
         .await?;
-        let detail = json!({ "by": by, "reason": reason });
+        let detail = json!({ "reason": reason });
         let kind = verdict.audit_kind();
-        audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
+        audit::append_by(&mut transaction, Some(actor), lead, Some(&delivery), now, kind, &detail).await?;
         let event = if verdict == Verdict::Dismiss {
             set_status(&mut transaction, lead, &delivery, LeadStatus::Dismissed, None, now).await?;
             unenriched::forget(&mut transaction, &delivery).await?;

@@ -1,6 +1,6 @@
 use database::Connection;
 use enrichment::Enrichment;
-use lead::{DeliveryId, Lead, LeadEvent, LeadId, LeadStatus};
+use lead::{Actor, DeliveryId, Lead, LeadEvent, LeadId, LeadStatus};
 use serde_json::Value;
 
 use super::reopen::reopen;
@@ -131,7 +131,8 @@ impl Store {
         }
         audit::append(&mut transaction, lead, Some(delivery), now, AuditKind::Enriched, detail).await?;
         let opening = Opening { rejudge: true, ..Opening::default() };
-        reopen(&mut transaction, lead, delivery, opening, "judged without enrichment", now).await?;
+        let (janitor, reason) = (Actor::janitor(), "judged without enrichment");
+        reopen(&mut transaction, Some(&janitor), lead, delivery, opening, reason, now).await?;
         let event = event_of_delivery(&mut transaction, delivery).await?;
         transaction.commit().await?;
         Ok(Some(event))

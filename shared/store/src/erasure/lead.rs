@@ -1,5 +1,5 @@
 use database::{Connection, IdOfLead, LeadRows};
-use lead::LeadId;
+use lead::{Actor, LeadId};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sqlx::AssertSqlSafe;
@@ -25,16 +25,17 @@ impl Tally {
     }
 }
 
-/// Removes all rows of a lead, or with `apply` off counts them and changes nothing.
+/// Removes all rows of a lead, or without an actor counts them and changes nothing.
 pub(super) async fn erase_lead(
     connection: &mut Connection,
+    actor: Option<&Actor>,
     lead: &LeadId,
     rows: &[LeadRows],
     hash: &str,
-    apply: bool,
     now: i64,
     found: &mut Tally,
 ) -> Result<()> {
+    let apply = actor.is_some();
     if apply {
         // First, as in every transaction.
         lock_lead(connection, lead).await?;
@@ -65,7 +66,7 @@ pub(super) async fn erase_lead(
              ON CONFLICT (lead_id) DO UPDATE SET erased_at = excluded.erased_at",
         );
         query.bind(lead.as_str()).bind(hash).bind(now).execute(&mut *connection).await?;
-        audit::append(connection, lead, None, now, AuditKind::Erased, &json!({})).await?;
+        audit::append_by(connection, actor, lead, None, now, AuditKind::Erased, &json!({})).await?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crm::{Health as _, Ledger as _, LimitSettings, Outcome, Plan};
 use database::testing::TestDatabase;
 use enrichment::{Enrichment, EnrichmentStatus};
 use jiff::Timestamp;
-use lead::{Arrival, Clock as _, Dependency, Failure, LeadEvent, ManualClock};
+use lead::{Actor, Arrival, Clock as _, Dependency, Failure, LeadEvent, ManualClock};
 use serde_json::json;
 use store::{Awaits, Begun, Cursor, Finish, LeadFilter, SharedLimits, Steps, Store, Work};
 use testkit::fixtures::{
@@ -176,7 +176,7 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
     let failure = Failure::transient("timeout", "no answer");
     store.record_retry(&newer, 1, &failure, Duration::ZERO, false).await.unwrap();
     store.record_dead_letter("m1", Some(&newer), "{}", 1, &failure).await.unwrap();
-    store.reopen(&work.lead_id, false, "redrive").await.unwrap();
+    store.reopen(&Actor::admin(), &work.lead_id, false, "redrive").await.unwrap();
     finish(store, Finish::Synced { provider: "mock", record_id: "1".into() }, &mut work).await.unwrap();
 
     every_query(store, &work, &newer, now).await;

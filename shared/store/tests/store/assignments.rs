@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use lead::{Decision, LeadEvent};
+use lead::{Actor, Decision, LeadEvent};
 use on_both::on_both;
 use routing::{LeadFacts, Routing};
 use store::{AuditKind, Breach, CrmSync, Store, Work};
@@ -94,8 +94,15 @@ async fn turns_and_caps_hold_across_processes(fixture: Fixture) {
         let lead = event(&format!("p{i}"), "a", 0).lead_id;
         let kept = stores[0].assignment(&lead).await.unwrap().unwrap();
         if kept.owner.is_some_and(|owner| owner.as_str() == "005ANN") {
-            assert_eq!(stores[0].record_response(&lead, "ann").await.unwrap(), Some(true));
-            assert_eq!(stores[1].record_response(&lead, "ann").await.unwrap(), Some(false), "only once");
+            assert_eq!(
+                stores[0].record_response(&Actor::admin(), &lead, Some("ann")).await.unwrap(),
+                Some(true)
+            );
+            assert_eq!(
+                stores[1].record_response(&Actor::admin(), &lead, Some("ann")).await.unwrap(),
+                Some(false),
+                "only once"
+            );
             responded += 1;
         }
     }
@@ -221,9 +228,9 @@ async fn a_dead_lettered_lead_does_not_count_against_its_owner(fixture: Fixture)
         assert_eq!((parked.parked, parked.due_at), (true, None), "no response is awaited");
         let mut next = accepted(&store, &event(&format!("cid{attempt}"), "a", 0)).await;
         assert!(owner(&mut next).await.is_some(), "the cap has room");
-        store.record_response(&next.lead_id, "ann").await.unwrap();
+        store.record_response(&Actor::admin(), &next.lead_id, Some("ann")).await.unwrap();
         // After a redrive it counts as open again and has the full response time.
-        store.reopen(&first.lead_id, false, "redrive").await.unwrap();
+        store.reopen(&Actor::admin(), &first.lead_id, false, "redrive").await.unwrap();
         let mut again = begin(&store, &first).await;
         assert!(owner(&mut again).await.is_some());
         let kept = store.assignment(&first.lead_id).await.unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lead::{Clock as _, Failure, LeadStatus};
+use lead::{Actor, Clock as _, Failure, LeadStatus};
 use on_both::on_both;
 use store::{Accept, AuditKind, Begun, Finish, NotSaved, Steps, Store};
 use testkit::fixtures::judgement;
@@ -117,7 +117,7 @@ async fn concurrent_senders_and_workers_keep_a_lead_consistent(fixture: Fixture)
     });
     let (operator, lead_id) = (stores[1].clone(), first.lead_id.clone());
     race.add(async move {
-        operator.reopen(&lead_id, false, "test").await.unwrap();
+        operator.reopen(&Actor::admin(), &lead_id, false, "test").await.unwrap();
     });
     race.run().await;
 

@@ -1,6 +1,6 @@
 //! Dead-lettered messages.
 
-use lead::{Failure, FailureClass, LeadStatus};
+use lead::{Actor, Failure, FailureClass, LeadStatus};
 use on_both::on_both;
 use store::{AuditKind, Begun, Cursor};
 
@@ -54,7 +54,7 @@ async fn reopening_deletes_the_dead_letter_and_a_failure_adds_another(fixture: F
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     store.record_dead_letter("m1", Some(&event), "{}", 5, &failure()).await.unwrap();
-    store.reopen(&event.lead_id, false, "redrive").await.unwrap();
+    store.reopen(&Actor::admin(), &event.lead_id, false, "redrive").await.unwrap();
     assert_eq!(store.count_dead_letters().await.unwrap(), 0);
     assert!(has_work(&store, &event).await);
     store.record_dead_letter("m1", Some(&event), "{}", 1, &failure()).await.unwrap();

@@ -4,7 +4,7 @@
 use crm::testing::every_action;
 use crm::{Authority, BegunPlan, Effect, Outcome, Plan};
 use database::testing::tables;
-use lead::{EmailAddress, Failure, LeadEvent};
+use lead::{Actor, EmailAddress, Failure, LeadEvent};
 use on_both::on_both;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Column as _, Row as _};
@@ -105,12 +105,12 @@ async fn no_table_holds_data_of_an_erased_person(fixture: Fixture) {
     let before = hits(&store).await;
     assert!(before.len() > 5, "{before:?}");
 
-    let dry = store.erase(&email, &LEAD_ROWS, false).await.unwrap();
+    let dry = store.erase(&Actor::admin(), &email, &LEAD_ROWS, false).await.unwrap();
     assert_eq!(hits(&store).await, before, "a dry run changes nothing");
     assert!(!dry.applied && dry.leads.len() == 2);
 
     fixture.advance(60);
-    let erased = store.erase(&email, &LEAD_ROWS, true).await.unwrap();
+    let erased = store.erase(&Actor::admin(), &email, &LEAD_ROWS, true).await.unwrap();
     assert_eq!(hits(&store).await, Vec::<String>::new());
     assert_eq!(erased.found, dry.found, "the dry run reports the same findings");
     let place = |name: &str| erased.found.iter().find(|found| found.place == name).map(|found| found.count);
@@ -119,7 +119,7 @@ async fn no_table_holds_data_of_an_erased_person(fixture: Fixture) {
     let by_hand: Vec<_> = erased.by_hand.iter().map(|record| record.record_id.as_str()).collect();
     assert_eq!(by_hand, ["00Q1"]);
 
-    let again = store.erase(&email, &LEAD_ROWS, true).await.unwrap();
+    let again = store.erase(&Actor::admin(), &email, &LEAD_ROWS, true).await.unwrap();
     assert!(again.found.is_empty() && again.by_hand == erased.by_hand && again.leads.len() == 2, "{again:?}");
     assert!(store.lead(&other.lead_id).await.unwrap().is_some(), "other leads stay");
 }
@@ -130,7 +130,7 @@ async fn events_before_an_erasure_are_dropped_and_later_ones_new(fixture: Fixtur
     let (old, unseen) = (person("c1", "CTO", 0), person("unseen", "CTO", 0));
     store.accept(&old).await.unwrap();
     fixture.advance(60);
-    store.erase(&old.lead.email, &LEAD_ROWS, true).await.unwrap();
+    store.erase(&Actor::admin(), &old.lead.email, &LEAD_ROWS, true).await.unwrap();
     for message in [&old, &unseen] {
         assert!(matches!(store.begin_work(message, 1).await.unwrap(), Begun::Nothing));
         assert_eq!(store.accept(message).await.unwrap(), Accept::Erased);
@@ -152,7 +152,7 @@ async fn work_in_progress_during_an_erasure_leaves_nothing(fixture: Fixture) {
     store.accept(&event).await.unwrap();
     let mut work = begin(&store, &event).await;
     fixture.advance(60);
-    assert_eq!(store.erase(&event.lead.email, &LEAD_ROWS, true).await.unwrap().in_work, 1);
+    assert_eq!(store.erase(&Actor::admin(), &event.lead.email, &LEAD_ROWS, true).await.unwrap().in_work, 1);
     let mut analysis = judged(&fixture, &work, "rules");
     analysis.raw_answer = "zebulon".into();
     assert!(matches!(save_judgement(&store, analysis, &mut work).await, Err(NotSaved::Erased)));
@@ -170,7 +170,7 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
     store.accept(&old).await.unwrap();
     let mut work = begin(&store, &old).await;
     fixture.advance(60);
-    store.erase(&old.lead.email, &LEAD_ROWS, true).await.unwrap();
+    store.erase(&Actor::admin(), &old.lead.email, &LEAD_ROWS, true).await.unwrap();
     let mut lead = new_lead("zebulon.quux@stripe.com", "c1");
     lead.title = Some("CTO".to_owned());
     let new = LeadEvent::new(lead, at(61));
@@ -213,7 +213,7 @@ async fn every_spelling_of_a_person_is_erased_and_no_other(fixture: Fixture) {
     }
     fixture.advance(60);
     let email = lead("an@xn--bcher-kva.example").lead.email;
-    let erased = store.erase(&email, &LEAD_ROWS, true).await.unwrap();
+    let erased = store.erase(&Actor::admin(), &email, &LEAD_ROWS, true).await.unwrap();
     let count = |place: &str| erased.found.iter().find(|found| found.place == place).map(|found| found.count);
     assert_eq!((count("lead"), count("quarantine")), (Some(3), Some(2)));
     for address in own {
@@ -234,7 +234,7 @@ async fn a_dry_run_does_not_wait_for_a_writer(fixture: Fixture) {
     let mut writer = store.database().begin().await.unwrap();
     let row = "INSERT INTO crm_hold (provider, reason, since) VALUES ('x', 'y', 0)";
     sqlx::query(row).execute(&mut *writer).await.unwrap();
-    let dry = store.erase(&email, &LEAD_ROWS, false).await.unwrap();
+    let dry = store.erase(&Actor::admin(), &email, &LEAD_ROWS, false).await.unwrap();
     assert!(dry.found.len() > 5, "{dry:?}");
     writer.commit().await.unwrap();
 }
@@ -245,7 +245,7 @@ async fn an_entry_covers_both_forms_of_a_domain_and_every_tag(fixture: Fixture) 
     let suppressed =
         async |text: &str| store.suppressed(&EmailAddress::parse(text).unwrap()).await.unwrap().is_some();
     for entry in ["bücher.example", "xn--mnchen-3ya.example", "ann@x.io", "bob+news@x.io"] {
-        store.suppress(&Suppressed::parse(entry).unwrap(), "asked", "eve").await.unwrap();
+        store.suppress(&Actor::admin(), &Suppressed::parse(entry).unwrap(), "asked").await.unwrap();
     }
     for address in [
         "a@xn--bcher-kva.example",
@@ -271,7 +271,7 @@ async fn a_suppression_of_an_older_version_works_and_is_removable(fixture: Fixtu
     let email = EmailAddress::parse("a@xn--bcher-kva.example").unwrap();
     assert!(store.suppressed(&email).await.unwrap().is_some());
     let entry = Suppressed::parse("bücher.example").unwrap().entry();
-    assert!(store.unsuppress(&entry, "a mistake", "eve").await.unwrap());
+    assert!(store.unsuppress(&Actor::admin(), &entry, "a mistake").await.unwrap());
     assert!(store.suppressed(&email).await.unwrap().is_none());
 }
 
@@ -279,10 +279,10 @@ async fn a_suppression_of_an_older_version_works_and_is_removable(fixture: Fixtu
 async fn a_removed_entry_is_saved_with_remover_and_reason(fixture: Fixture) {
     let store = fixture.store().await;
     let ann = Suppressed::parse("ann@x.io").unwrap();
-    store.suppress(&ann, "asked by phone", "dana").await.unwrap();
+    store.suppress(&Actor::admin(), &ann, "asked by phone").await.unwrap();
     fixture.advance(60);
-    assert!(store.unsuppress(&ann.entry(), "asked to come back", "eve").await.unwrap());
-    assert!(!store.unsuppress(&ann.entry(), "again", "eve").await.unwrap());
+    assert!(store.unsuppress(&Actor::admin(), &ann.entry(), "asked to come back").await.unwrap());
+    assert!(!store.unsuppress(&Actor::admin(), &ann.entry(), "again").await.unwrap());
     let kept = store.removed_suppressions(None, 10).await.unwrap();
     assert_eq!(kept.len(), 1);
     let removal = kept[0].removal.as_ref().unwrap();
@@ -299,9 +299,12 @@ async fn addresses_domains_and_subdomains_are_suppressed(fixture: Fixture) {
     let store = fixture.store().await;
     let email = |text: &str| EmailAddress::parse(text).unwrap();
     let domain = Suppressed::parse("@Example.com").unwrap();
-    assert!(store.suppress(&domain, "partner", "eve").await.unwrap());
-    assert!(!store.suppress(&domain, "partner", "eve").await.unwrap());
-    store.suppress(&Suppressed::parse(" Zebulon.Quux@stripe.com").unwrap(), "asked", "eve").await.unwrap();
+    assert!(store.suppress(&Actor::admin(), &domain, "partner").await.unwrap());
+    assert!(!store.suppress(&Actor::admin(), &domain, "partner").await.unwrap());
+    store
+        .suppress(&Actor::admin(), &Suppressed::parse(" Zebulon.Quux@stripe.com").unwrap(), "asked")
+        .await
+        .unwrap();
     for (address, expected) in [
         ("a@example.com", Some(SuppressionKind::Domain)),
         ("a@mail.example.com", Some(SuppressionKind::Domain)),
@@ -313,8 +316,8 @@ async fn addresses_domains_and_subdomains_are_suppressed(fixture: Fixture) {
     }
     assert_eq!(hits(&store).await, Vec::<String>::new(), "addresses are kept as hashes");
     assert!(
-        store.unsuppress("example.com", "over", "eve").await.unwrap()
-            && !store.unsuppress("example.com", "over", "eve").await.unwrap()
+        store.unsuppress(&Actor::admin(), "example.com", "over").await.unwrap()
+            && !store.unsuppress(&Actor::admin(), "example.com", "over").await.unwrap()
     );
     assert_eq!(store.suppressed(&email("a@example.com")).await.unwrap(), None);
     assert!(Suppressed::parse("not a domain").is_none());
@@ -343,7 +346,8 @@ async fn erased_bytes_are_in_no_file_of_an_sqlite_database() {
     };
     assert_eq!(found(&files()).len(), 3, "all but the number without a space is there");
     fixture.advance(60);
-    let erased = store.erase(&person("c1", "CTO", 0).lead.email, &LEAD_ROWS, true).await.unwrap();
+    let erased =
+        store.erase(&Actor::admin(), &person("c1", "CTO", 0).lead.email, &LEAD_ROWS, true).await.unwrap();
     assert_eq!(erased.traces, database::Traces::None);
     assert_eq!(found(&files()), Vec::<&str>::new(), "while the server has the file open");
     store.database().close().await;

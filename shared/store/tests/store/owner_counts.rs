@@ -96,7 +96,10 @@ async fn a_lead_with_restored_values_is_not_open(fixture: Fixture) {
     finish_actions(&store, &outcomes).await;
     finish(&store, synced(), &mut work).await.unwrap();
     let written = store.written("mock", &work.lead_id).await.unwrap().swap_remove(0);
-    store.record_restored(&work.lead_id, &written, &[Restored::PutBack]).await.unwrap();
+    store
+        .record_restored(&lead::Actor::admin(), &work.lead_id, &written, &[Restored::PutBack])
+        .await
+        .unwrap();
     assert!(store.assignment(&work.lead_id).await.unwrap().unwrap().parked);
     assert_eq!(recount(&store, fixture.clock.now()).await, [count("005ANN", 0, 0)]);
 }
@@ -118,7 +121,9 @@ async fn recounts_stay_right_beside_assignments_and_responses(fixture: Fixture) 
             assign(&store, &Routing::parse(TEAM).unwrap(), &LeadFacts::default(), &mut work).await;
             store.recount_owner(after).await.unwrap();
             match n % 3 {
-                0 => drop(store.record_response(&work.lead_id, "ann").await.unwrap()),
+                0 => drop(
+                    store.record_response(&lead::Actor::admin(), &work.lead_id, Some("ann")).await.unwrap(),
+                ),
                 1 => finish(&store, Finish::Held, &mut work).await.unwrap(),
                 _ => finish(&store, synced(), &mut work).await.unwrap(),
             }

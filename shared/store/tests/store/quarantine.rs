@@ -75,9 +75,15 @@ async fn a_body_is_removed_by_its_id(fixture: Fixture) {
     for id in ["aaaaaaaa11", "bbbbbbbb22"] {
         store.quarantine(&item(id, b"x", 0)).await.unwrap();
     }
-    assert!(store.remove_quarantined("aaaaaaaa11").await.unwrap());
-    assert!(!store.remove_quarantined("aaaaaaaa11").await.unwrap(), "it is already removed");
-    assert!(!store.remove_quarantined("bbbbbbbb").await.unwrap(), "a prefix of an id removes nothing");
+    assert!(store.remove_quarantined(&lead::Actor::admin(), "aaaaaaaa11").await.unwrap());
+    assert!(
+        !store.remove_quarantined(&lead::Actor::admin(), "aaaaaaaa11").await.unwrap(),
+        "it is already removed"
+    );
+    assert!(
+        !store.remove_quarantined(&lead::Actor::admin(), "bbbbbbbb").await.unwrap(),
+        "a prefix of an id removes nothing"
+    );
     assert_eq!(store.quarantined(None, 10).await.unwrap().len(), 1);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lead::{Failure, LeadStatus};
+use lead::{Actor, Failure, LeadStatus};
 use on_both::on_both;
 use serde_json::json;
 use store::{AuditKind, Cursor, Finish};
@@ -17,7 +17,10 @@ async fn reopening_continues_from_saved_results(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     settled(&fixture, &store, &event).await;
-    assert_eq!(store.reopen(&event.lead_id, false, "redrive").await.unwrap(), Some(event.clone()));
+    assert_eq!(
+        store.reopen(&Actor::admin(), &event.lead_id, false, "redrive").await.unwrap(),
+        Some(event.clone())
+    );
     assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Queued);
     let last = audit(&store, &event.lead_id).await.pop().unwrap();
     assert_eq!((last.kind, &last.detail["reason"]), (AuditKind::Reopened, &json!("redrive")));
@@ -34,7 +37,7 @@ async fn a_new_judgement_is_a_new_round_with_the_same_enrichment(fixture: Fixtur
     save_enrichment(&store, company("a"), json!({}), &mut work).await.unwrap();
     save_judgement(&store, judged(&fixture, &work, "first"), &mut work).await.unwrap();
     finish(&store, Finish::Held, &mut work).await.unwrap();
-    store.reopen(&event.lead_id, true, "look again").await.unwrap();
+    store.reopen(&Actor::admin(), &event.lead_id, true, "look again").await.unwrap();
     let mut work = begin(&store, &event).await;
     assert_eq!((work.round, work.analysis.is_none()), (2, true));
     assert_eq!(work.enrichment, Some(company("a")));
@@ -51,7 +54,10 @@ async fn an_open_delivery_stays_unchanged(fixture: Fixture) {
     let event = event("ann", "a", 0);
     begin(&store, &event).await;
     let trail = kinds(&store, &event.lead_id).await;
-    assert_eq!(store.reopen(&event.lead_id, true, "again").await.unwrap(), Some(event.clone()));
+    assert_eq!(
+        store.reopen(&Actor::admin(), &event.lead_id, true, "again").await.unwrap(),
+        Some(event.clone())
+    );
     assert_eq!(kinds(&store, &event.lead_id).await, trail);
     assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Processing);
     assert_eq!(begin(&store, &event).await.round, 1);
@@ -63,7 +69,10 @@ async fn only_the_newest_delivery_is_reopened(fixture: Fixture) {
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     settled(&fixture, &store, &older).await;
     settled(&fixture, &store, &newer).await;
-    assert_eq!(store.reopen(&older.lead_id, true, "again").await.unwrap(), Some(newer.clone()));
+    assert_eq!(
+        store.reopen(&Actor::admin(), &older.lead_id, true, "again").await.unwrap(),
+        Some(newer.clone())
+    );
     assert!(!has_work(&store, &older).await);
     assert!(has_work(&store, &newer).await);
 }
@@ -71,7 +80,10 @@ async fn only_the_newest_delivery_is_reopened(fixture: Fixture) {
 #[on_both]
 async fn an_unknown_lead_cannot_be_reopened(fixture: Fixture) {
     let store = fixture.store().await;
-    assert_eq!(store.reopen(&event("ann", "a", 0).lead_id, true, "again").await.unwrap(), None);
+    assert_eq!(
+        store.reopen(&Actor::admin(), &event("ann", "a", 0).lead_id, true, "again").await.unwrap(),
+        None
+    );
 }
 
 #[on_both]
@@ -90,7 +102,7 @@ async fn settled_leads_judged_without_an_ai_are_rescored(fixture: Fixture) {
     save_judgement(&store, judged(&fixture, &work, "rules"), &mut work).await.unwrap();
     let real = event("real", "a", 0);
     settled(&fixture, &store, &real).await;
-    store.reopen(&real.lead_id, true, "again").await.unwrap();
+    store.reopen(&Actor::admin(), &real.lead_id, true, "again").await.unwrap();
     let mut work = begin(&store, &real).await;
     let mut judgement = judged(&fixture, &work, "gemini");
     judgement.fallback = false;
@@ -122,7 +134,7 @@ async fn the_wait_for_rescoring_grows_each_time(fixture: Fixture) {
         assert_eq!(found(rest + 1).await, std::slice::from_ref(&event.lead_id), "round {round}");
         fixture.advance(rest + 1);
         now += rest + 1;
-        store.reopen(&event.lead_id, true, "again").await.unwrap();
+        store.reopen(&Actor::admin(), &event.lead_id, true, "again").await.unwrap();
         let mut work = begin(&store, &event).await;
         save_judgement(&store, judged(&fixture, &work, "rules"), &mut work).await.unwrap();
         finish(&store, synced(), &mut work).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lead::{Arrival, Failure, LeadEvent, LeadStatus, Stage, TraceContext};
+use lead::{Actor, Arrival, Failure, LeadEvent, LeadStatus, Stage, TraceContext};
 use on_both::on_both;
 use store::{Accept, Attempts, AuditKind, Begun, Store};
 
@@ -212,7 +212,7 @@ async fn deliveries_of_earlier_versions_keep_their_ids(fixture: Fixture) {
     let store = fixture.store().await;
     let old = event("ann", "a", 0).with_arrival(Arrival::Content);
     settled(&fixture, &store, &old).await;
-    let reopened = store.reopen(&old.lead_id, true, "test").await.unwrap().unwrap();
+    let reopened = store.reopen(&Actor::admin(), &old.lead_id, true, "test").await.unwrap().unwrap();
     assert_eq!(reopened, old);
     assert_eq!(begin(&store, &reopened).await.delivery_id, old.delivery_id());
     assert_eq!(store.accept(&event("ann", "a", 1)).await.unwrap(), Accept::Duplicate { open: true });

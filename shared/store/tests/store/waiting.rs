@@ -1,7 +1,7 @@
 //! Lists of leads that wait for a new judgement.
 
 use enrichment::{Enrichment, EnrichmentStatus};
-use lead::{LeadEvent, LeadStatus};
+use lead::{Actor, LeadEvent, LeadStatus};
 use on_both::on_both;
 use serde_json::json;
 use store::{Awaits, Finish, LeadFilter, MAX_ENRICH_TRIES, Store, Verdict};
@@ -41,8 +41,8 @@ async fn leads_that_wait_for_rescoring_are_listed(fixture: Fixture) {
     assert_eq!(waiting(&store, Awaits::Enrichment).await, all);
     assert_eq!(waiting(&store, Awaits::Ai).await.len(), 5);
 
-    store.review(&event("dismissed", "a", 0).lead_id, Verdict::Dismiss, "ann", None).await.unwrap();
-    store.reopen(&event("reopened", "a", 0).lead_id, true, "replay").await.unwrap();
+    store.review(&Actor::admin(), &event("dismissed", "a", 0).lead_id, Verdict::Dismiss, None).await.unwrap();
+    store.reopen(&Actor::admin(), &event("reopened", "a", 0).lead_id, true, "replay").await.unwrap();
     store.accept(&event("revised", "b", 1)).await.unwrap();
     assert_eq!(waiting(&store, Awaits::Enrichment).await, ["waits"]);
     let filter = LeadFilter {
