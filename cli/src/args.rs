@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// still wait in a queue are dropped when they are received. A later post by the same person creates a
     /// new lead, unless the person is suppressed.
     Erase(command::erase::EraseOptions),
+    /// Manage the named operators of the HTTP API, and their tokens
+    #[command(subcommand)]
+    Operators(command::operators::OperatorsCommand),
     /// List, print and remove rejected webhook bodies
     #[command(subcommand)]
     Quarantine(command::quarantine::QuarantineCommand),

@@ -45,6 +45,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match command {
         Command::Openapi => command::openapi::run(),
         Command::Sources(command) => command::sources::run(command),
+        Command::Operators(command) => command::operators::run(command),
         Command::Simulate(options) => command::simulate::run(options).await,
         Command::Sandbox(options) => command::sandbox::run(options).await,
         Command::Doctor => command::doctor::run(read_config()).await,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 
+use assembly::OperatorsError;
 use lead::text::replace_hidden;
 use operations::OperationError;
 use runtime::ConfigError;
@@ -88,6 +89,9 @@ pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(advice) = cause.downcast_ref::<Advice>() {
             return Some(advice.hint.clone());
+        }
+        if let Some(error) = cause.downcast_ref::<OperatorsError>() {
+            return Some(error.hint().to_owned());
         }
         if let Some(error) = cause.downcast_ref::<ConfigError>() {
             return Some(format!(".env.example documents {}", error.variable));

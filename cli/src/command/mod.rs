@@ -11,6 +11,7 @@ pub(crate) mod evaluate;
 pub(crate) mod leads;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
+pub(crate) mod operators;
 pub(crate) mod plan;
 pub(crate) mod quarantine;
 pub(crate) mod reconcile;

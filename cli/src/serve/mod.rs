@@ -18,6 +18,7 @@ use anyhow::Context as _;
 use api::ApiState;
 use assembly::{Backend, Config};
 use ingest::LeadSink;
+use operators::Credentials;
 use queue::{Spool, Worker};
 use runtime::Variables;
 use tokio::net::TcpListener;
@@ -81,9 +82,10 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     let metrics = runtime::init_metrics();
     // Listens before the assembly, so that a signal that arrives meanwhile is not lost.
     let mut signals = StopSignals::listen()?;
-    let app = App::assemble(&config).await?;
     let shutdown = CancellationToken::new();
     let mut tasks = Tasks::default();
+    let credentials = operators(&config, &mut tasks, &shutdown)?;
+    let app = App::assemble(&config).await?;
     let worker_threads; // if this process has a worker
 
     let worker = Worker::new(
@@ -94,7 +96,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     )
     .with_grace_period(config.stop_timeout);
     let (waker, heartbeat) = (worker.waker(), worker.heartbeat());
-    let state = ApiState::new(app.operations.clone(), config.admin_token.clone(), move || {
+    let state = ApiState::new(app.operations.clone(), credentials, move || {
         metrics.as_ref().map(runtime::Metrics::render).unwrap_or_default()
     });
     // A worker-only process serves its health and metrics on the same address.
@@ -167,6 +169,21 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the credentials of operators, and starts the task that reads them again when their file changes.
+fn operators(
+    config: &Config,
+    tasks: &mut Tasks,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Credentials> {
+    let (credentials, file) = assembly::credentials(config)?;
+    if let Some(file) = file {
+        let (watch, token) = (file.watch(credentials.clone()), shutdown.clone());
+        let watch = async move { token.run_until_cancelled_owned(watch).await.unwrap_or_default() };
+        tasks.spawn("the reader of the operators file", watch);
+    }
+    Ok(credentials)
 }
 
 /// Creates the sink for accepted leads, and the task that drains its spool, if it has one.

@@ -3,6 +3,7 @@
 mod configuration;
 mod crm;
 mod evaluation;
+mod operators;
 mod parked;
 mod people;
 mod simulation;

@@ -1,5 +1,7 @@
 //! The Lambda function behind the read and operate endpoints.
 
+mod secrets;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,10 @@ use cloud::{Cloud, Parts, ends_at};
 use http_body_util::BodyExt as _;
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, service_fn};
 use operations::Operations;
-use runtime::Variables;
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
+
+use crate::secrets::{OperatorSecrets, OperatorsInForce};
 
 /// A second redrive within this time sends no second message.
 const RESEND_AFTER: Duration = Duration::from_millis(1);
@@ -28,11 +30,11 @@ const PARTS_TIMEOUT: Duration = Duration::from_secs(18);
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let cloud = Cloud::start()?;
+    let function = Function { cloud: Cloud::start()?, operators: OperatorsInForce::default() };
     lambda_http::run(service_fn(async |request: Request| {
         let end = ends_at(request.lambda_context().deadline()) - MARGIN;
-        let answer = Box::pin(answer(&cloud, request, end)).await;
-        cloud.flush();
+        let answer = Box::pin(answer(&function, request, end)).await;
+        function.cloud.flush();
         answer.map_err(|error| {
             tracing::error!(error = format!("{error:#}"), "request failed");
             Error::from("request failed")
@@ -41,23 +43,25 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-async fn answer(cloud: &Cloud, request: Request, end: Instant) -> anyhow::Result<Response<Body>> {
+async fn answer(function: &Function, request: Request, end: Instant) -> anyhow::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.to_vec();
     let call = async |router: Router| {
         let request = axum::extract::Request::from_parts(head.clone(), axum::body::Body::from(body.clone()));
         router.oneshot(request).await.unwrap_or_else(|never| match never {})
     };
-    let mut response = match Box::pin(ready(cloud, head.uri.path())).await {
-        Some((parts, token)) => {
-            let response = call(router(&parts, &token, end)?).await;
-            // The client may have a newer token than this process.
+    let mut response = match Box::pin(ready(function, head.uri.path())).await {
+        Some((parts, secrets)) => {
+            let response = call(function.router(&parts, &secrets, end)?).await;
+            // The secrets may be newer than their copies in this process.
             let newer = match response.status() {
-                StatusCode::UNAUTHORIZED => admin_token(cloud, true).await.ok(),
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    OperatorSecrets::read(&function.cloud, true).await.ok()
+                }
                 _ => None,
             };
-            match newer.filter(|newer| newer.expose_secret() != token.expose_secret()) {
-                Some(newer) => call(router(&parts, &newer, end)?).await,
+            match newer.filter(|newer| newer != &secrets) {
+                Some(newer) => call(function.router(&parts, &newer, end)?).await,
                 None => response,
             }
         }
@@ -69,12 +73,13 @@ async fn answer(cloud: &Cloud, request: Request, end: Instant) -> anyhow::Result
     Ok(Response::from_parts(head, Body::Text(body)))
 }
 
-/// The connections and the token, where the path needs them and they are ready in time.
-async fn ready(cloud: &Cloud, path: &str) -> Option<(Arc<Parts>, SecretString)> {
+/// The connections and the secrets, where the path needs them and they are ready in time.
+async fn ready(function: &Function, path: &str) -> Option<(Arc<Parts>, OperatorSecrets)> {
     if path == "/healthz" {
         return None;
     }
-    let both = async { anyhow::Ok((cloud.parts().await?, admin_token(cloud, false).await?)) };
+    let cloud = &function.cloud;
+    let both = async { anyhow::Ok((cloud.parts().await?, OperatorSecrets::read(cloud, false).await?)) };
     match timeout(PARTS_TIMEOUT, both).await.context("no answer in time").flatten() {
         Ok(both) => Some(both),
         Err(error) => {
@@ -84,23 +89,17 @@ async fn ready(cloud: &Cloud, path: &str) -> Option<(Arc<Parts>, SecretString)> 
     }
 }
 
-/// `ADMIN_TOKEN`, or the secret of `ADMIN_TOKEN_ARN`. Behind a gateway there is no loopback-only mode.
-async fn admin_token(cloud: &Cloud, force_refresh: bool) -> anyhow::Result<SecretString> {
-    if let Some(token) = Variables::of_process().secret("ADMIN_TOKEN") {
-        return Ok(token);
-    }
-    let arn = cloud.variable("ADMIN_TOKEN_ARN")?;
-    let secret = if force_refresh {
-        cloud.secrets().force_refresh(&arn).await?
-    } else {
-        cloud.secrets().get(&arn).await?
-    };
-    Ok(secret.expose_secret().trim().into())
+/// The execution environment of this function.
+struct Function {
+    cloud: Cloud,
+    operators: OperatorsInForce,
 }
 
-fn router(parts: &Arc<Parts>, token: &SecretString, end: Instant) -> anyhow::Result<Router> {
-    let operations = Operations::new(Arc::new(parts.queue(RESEND_AFTER)?), Arc::clone(&parts.pipeline));
-    let elsewhere = || "# Metrics are in CloudWatch: this process measures only a part.\n".to_owned();
-    let state = ApiState::new(operations, Some(token.clone()), elsewhere);
-    Ok(api::router(state.answering_within(end.saturating_duration_since(Instant::now()))))
+impl Function {
+    fn router(&self, parts: &Arc<Parts>, secrets: &OperatorSecrets, end: Instant) -> anyhow::Result<Router> {
+        let operations = Operations::new(Arc::new(parts.queue(RESEND_AFTER)?), Arc::clone(&parts.pipeline));
+        let elsewhere = || "# Metrics are in CloudWatch: this process measures only a part.\n".to_owned();
+        let state = ApiState::new(operations, self.operators.credentials(secrets), elsewhere);
+        Ok(api::router(state.answering_within(end.saturating_duration_since(Instant::now()))))
+    }
 }

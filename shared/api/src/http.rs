@@ -6,7 +6,8 @@
 //! | status | `error` | when |
 //! |---|---|---|
 //! | 400 | `invalid_query`, `invalid_body` | the request is malformed |
-//! | 401 | `unauthorized` | an admin token is configured and missing in the request |
+//! | 401 | `unauthorized` | the token of an operator is missing, unknown or expired |
+//! | 403 | `missing_scope` | the operator may not use this route |
 //! | 403 | `forbidden` | no token is configured, and the request is from a proxy, another site or another machine |
 //! | 404, 405, 413 | `not_found`, `method_not_allowed`, `body_too_large` | |
 //! | 409 | `conflict`, `not_held`, `ambiguous_id`, or the failure's own code | the present state does not allow the operation, or several leads have the prefix |
@@ -27,6 +28,8 @@ mod people;
 #[expect(dead_code, reason = "only its description is used")]
 mod post_lead;
 mod query;
+mod record;
+mod routes;
 mod texts;
 
 use std::sync::Arc;
@@ -35,14 +38,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post};
-use secrecy::SecretString;
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::routing::get;
 
 pub use access::local_only;
 use answer::ApiError;
 pub use openapi::openapi;
 use operations::Operations;
+use operators::Credentials;
 
 /// The largest request body, in bytes.
 const MAX_BODY_BYTES: usize = 4 * 1024;
@@ -54,7 +57,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub struct ApiState {
     operations: Operations,
-    admin_token: Option<access::Token>,
+    credentials: Credentials,
     render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     worker: Worker,
     gauges: Arc<gauges::Gauges>,
@@ -72,17 +75,17 @@ enum Worker {
 }
 
 impl ApiState {
-    /// State for operations that are open to holders of the token or, without one, to this machine only.
+    /// State for operations that are open to operators or, without any credentials, to this machine only.
     ///
     /// `render_metrics` returns the process's metrics in Prometheus' text format.
     pub fn new(
         operations: Operations,
-        admin_token: Option<SecretString>,
+        credentials: Credentials,
         render_metrics: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
         Self {
             operations,
-            admin_token: admin_token.map(access::Token::from),
+            credentials,
             render_metrics: Arc::new(render_metrics),
             worker: Worker::Unknown,
             gauges: Arc::new(gauges::Gauges::new()),
@@ -111,45 +114,21 @@ impl ApiState {
 
 /// All routes except `POST /leads`. Its router can be merged with this one.
 pub fn router(state: ApiState) -> Router {
-    let protected = Router::new()
-        .route("/leads", get(leads::list))
-        .route("/leads/{id}", get(leads::show))
-        .route("/leads/{id}/audit", get(leads::audit))
-        .route("/leads/{id}/explain", get(leads::explain))
-        .route("/leads/{id}/replay", post(leads::replay))
-        .route("/leads/{id}/responded", post(people::responded))
-        .route("/leads/{id}/plan", get(crm::plan))
-        .route("/leads/{id}/promote", post(crm::promote))
-        .route("/crm/rollback", post(crm::rollback))
-        .route("/crm/resume", post(crm::resume))
-        .route("/pauses", get(pauses::list))
-        .route("/pauses/{id}/resume", post(pauses::resume))
-        .route("/reviews", get(people::held))
-        .route("/reviews/{id}/approve", post(people::approve))
-        .route("/reviews/{id}/rejudge", post(people::rejudge))
-        .route("/reviews/{id}/dismiss", post(people::dismiss))
-        .route("/suppressions", get(people::suppressions).post(people::suppress))
-        .route("/suppressions/remove", post(people::unsuppress))
-        .route("/suppressions/removed", get(people::removed_suppressions))
-        .route("/suppressions/{entry}", delete(people::unsuppress_entry))
-        .route("/erasures", post(people::erase))
-        .route("/dead-letters", get(parked::dead_letters))
-        .route("/dead-letters/{id}/redrive", post(parked::redrive))
-        .route("/quarantine", get(parked::quarantine))
-        .route("/quarantine/{id}", get(parked::quarantined))
-        .route("/metrics", get(health::metrics))
-        .route("/openapi.json", get(openapi::serve))
+    let timeout = state.timeout;
+    let bounded = from_fn(move |request, next| boundary::boundary(timeout, request, next));
+    let protected = routes::router()
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(bounded.clone())
+        // Around the time limit, so that a request that takes too long is recorded too.
         .layer(from_fn_with_state(state.clone(), access::guard));
     let open = Router::new()
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
-        .method_not_allowed_fallback(method_not_allowed);
-    let timeout = state.timeout;
-    let bounded = from_fn(move |request, next| boundary::boundary(timeout, request, next));
-    protected.merge(open).layer(bounded).with_state(state)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(bounded);
+    protected.merge(open).layer(map_response(boundary::private)).with_state(state)
 }
 
 /// The routes of a process without a database: it is alive, not ready, and answers all else with 503.
@@ -161,6 +140,7 @@ pub fn router_without_database() -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(async || ApiError::unavailable("database"))
         .layer(bounded)
+        .layer(map_response(boundary::private))
 }
 
 async fn not_found() -> ApiError {

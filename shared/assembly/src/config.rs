@@ -45,6 +45,8 @@ pub struct Config {
     pub source_secrets: BTreeMap<String, SecretString>,
     /// `ADMIN_TOKEN`.
     pub admin_token: Option<SecretString>,
+    /// `OPERATORS_FILE`: the named operators.
+    pub operators_file: Option<ConfigFile>,
     /// `ICP_FILE`: the ideal customer profile. `None` selects the built-in one.
     pub icp_file: Option<ConfigFile>,
     /// `ROUTING_FILE`: the routing rules. `None` selects the built-in ones.
@@ -97,6 +99,7 @@ impl Config {
             source_secrets: source_secrets(&sources, variables),
             sources,
             admin_token: variables.secret("ADMIN_TOKEN"),
+            operators_file: variables.file("OPERATORS_FILE"),
             icp_file: variables.file("ICP_FILE"),
             routing_file: variables.file("ROUTING_FILE"),
             ai: analysis::Settings::read(variables)?,
@@ -156,6 +159,11 @@ impl Config {
         texts.flat_map(|text| text.split(',')).map(str::trim).filter(|secret| !secret.is_empty())
     }
 
+    /// Whether requests of operators need a token.
+    pub fn has_operators(&self) -> bool {
+        self.admin_token.is_some() || self.operators_file.is_some()
+    }
+
     /// A server that is reachable from the network must authenticate its clients. The admin token must not be
     /// short and must differ from the webhook secrets.
     fn check_exposure(&self) -> Result<(), ConfigError> {
@@ -169,17 +177,17 @@ impl Config {
                 return Err(ConfigError::new("ADMIN_TOKEN", problem));
             }
         }
-        let needed = |variable, exposed| {
-            let problem =
-                format!("must be set to listen on {}: without it anyone could {exposed}", self.listen.ip());
+        let needed = |variable, or, exposed| {
+            let ip = self.listen.ip();
+            let problem = format!("must be set{or} to listen on {ip}: without it anyone could {exposed}");
             Err(ConfigError::new(variable, problem))
         };
         if self.is_loopback() {
             Ok(())
         } else if self.accepts_any_sender() {
-            needed("WEBHOOK_SECRETS", "post leads")
-        } else if self.admin_token.is_none() {
-            needed("ADMIN_TOKEN", "read leads")
+            needed("WEBHOOK_SECRETS", "", "post leads")
+        } else if !self.has_operators() {
+            needed("ADMIN_TOKEN", ", or OPERATORS_FILE,", "read leads")
         } else {
             Ok(())
         }
@@ -243,6 +251,7 @@ mod tests {
         let webhook = ("WEBHOOK_SECRETS", "0123456789abcdef0123456789abcdef");
         assert_eq!(read(&[public, webhook]).unwrap_err().variable, "ADMIN_TOKEN");
         assert!(read(&[public, webhook, ("ADMIN_TOKEN", "fedcba9876543210")]).is_ok());
+        assert!(read(&[public, webhook, ("OPERATORS_FILE", "operators.toml")]).is_ok());
         assert!(read(&[]).unwrap().listening_on("0.0.0.0:80".parse().unwrap()).is_err());
     }
 

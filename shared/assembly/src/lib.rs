@@ -4,7 +4,9 @@ mod ai;
 mod config;
 mod crm;
 mod enrichment;
+mod operators;
 
+pub use self::operators::{OperatorsError, credentials};
 pub use ai::{analyst, check_budget};
 pub use config::Config;
 pub use queue::Backend;

@@ -55,6 +55,7 @@ const OWN: [&str; 32] = [
     "variables",
     "console",
     "operations",
+    "operators",
 ];
 
 /// The most verbose level of third-party crates. At more verbose levels, clients log the data that they send

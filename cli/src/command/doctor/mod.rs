@@ -3,6 +3,7 @@
 
 mod ai;
 mod crm;
+mod operators;
 mod report;
 mod secrets;
 mod setup;
@@ -36,10 +37,12 @@ pub(crate) async fn run(config: Result<Config, ConfigError>) -> anyhow::Result<E
             secrets::exposure(&mut report, &config);
             secrets::secrets(&mut report, &config);
             secrets::sources(&mut report, &config);
+            operators::operators(&mut report, &config);
             transport::transport(&mut report, &config);
         } else {
             report.skip("exposure", "needs a configuration without failures");
             report.skip("secrets", "need a configuration without failures");
+            report.skip("operators", "need a configuration without failures");
             report.skip("transport", "needs a configuration without failures");
         }
     }

@@ -17,14 +17,14 @@ const MIN_DISTINCT_CHARS: usize = 8;
 pub(super) fn exposure(report: &mut Report, config: &Config) {
     const CHECK: &str = "exposure";
     let listen = config.listen;
-    let is_open = config.accepts_any_sender() || config.admin_token.is_none();
+    let is_open = config.accepts_any_sender() || !config.has_operators();
     match (config.is_loopback(), is_open) {
         (true, true) => report.warn(
             CHECK,
             format!(
                 "{listen}, this machine only: whoever can reach it needs no secret to post or to read leads"
             ),
-            "behind a proxy or tunnel set WEBHOOK_SECRETS and ADMIN_TOKEN first: docs/security.md",
+            "behind a proxy or tunnel set WEBHOOK_SECRETS, and ADMIN_TOKEN or OPERATORS_FILE, first: docs/security.md",
         ),
         (true, false) => report.ok(CHECK, format!("{listen}, this machine only")),
         (false, _) => report.warn(

@@ -1,39 +1,67 @@
 use std::net::IpAddr;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use jiff::Timestamp;
+use metrics::counter;
+use operators::{Credentials, Identity, Refusal, Scope};
 
 use super::ApiState;
 use super::answer::ApiError;
+use super::record::Record;
 
-/// The digest of a token. Comparing digests takes constant time and does not reveal the token's length.
-#[derive(Clone)]
-pub(super) struct Token([u8; 32]);
+/// The caller of an admitted request.
+#[derive(Clone, Debug)]
+pub(super) enum Caller {
+    /// A client on this machine, of a server without credentials. It may use every route.
+    Local,
+    /// An operator with a token.
+    Operator(Identity),
+}
 
-impl From<SecretString> for Token {
-    fn from(token: SecretString) -> Self {
-        Self(Sha256::digest(token.expose_secret()).into())
+impl Caller {
+    /// The authenticated name, for the audit trail, the log and the metrics.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Local => "local",
+            Self::Operator(identity) => identity.name(),
+        }
+    }
+
+    /// Whether the caller may use a route with this scope.
+    pub(super) fn may(&self, scope: Scope) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Operator(identity) => identity.may(scope),
+        }
     }
 }
 
-impl Token {
-    fn is(&self, offered: &str) -> bool {
-        let offered: [u8; 32] = Sha256::digest(offered).into();
-        self.0.ct_eq(&offered).into()
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        // A route outside of the guard is a defect, and admits nobody.
+        parts.extensions.get().cloned().ok_or_else(ApiError::internal)
     }
 }
 
-/// Admits requests with the admin token; without a configured token, requests from this machine's own pages.
-pub(super) async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    match check(state.admin_token.as_ref(), request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+/// Authenticates the caller of each request, and records the request with the caller's name.
+pub(super) async fn guard(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let caller = check(&state.credentials, request.uri(), request.headers());
+    let record = Record::of(&request, caller.as_ref().ok());
+    let response = match caller {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err(refusal) => refusal.into_response(),
-    }
+    };
+    record.answered(response.status());
+    response
 }
 
 /// Middleware for a webhook without a secret: admits requests from this machine, but not from pages of other
@@ -41,7 +69,7 @@ pub(super) async fn guard(State(state): State<ApiState>, request: Request, next:
 ///
 /// A form on any page can post to a loopback address; without this check it could post leads.
 pub async fn local_only(request: Request, next: Next) -> Response {
-    match check(None, request.uri(), request.headers()) {
+    match check_local(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.of_a_lead().into_response(),
     }
@@ -76,19 +104,34 @@ const PROXY_HEADERS: [&str; 22] = [
     "x-proxyuser-ip",
 ];
 
-/// Checks that a request has full access.
-///
-/// Without a token the server listens on loopback only, which the configuration enforces, so that no other
-/// machine reaches it. But a browser on this machine sends requests for any page that it shows. A page of
-/// another site is detected by its `Origin`, and DNS rebinding by the `Host`. A proxy on this machine, which
-/// often sends a loopback address as the `Host`, is detected by the headers that proxies add. A proxy without
-/// such headers cannot be distinguished from a local client; see `docs/security.md`.
-pub(super) fn check(token: Option<&Token>, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
-    if let Some(token) = token {
-        let is_known =
-            only(headers, header::AUTHORIZATION).and_then(bearer).is_some_and(|offered| token.is(offered));
-        return if is_known { Ok(()) } else { Err(ApiError::unauthorized()) };
+/// The caller of a request: the operator who has its token or, without credentials, a client on this machine.
+pub(super) fn check(credentials: &Credentials, uri: &Uri, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    if !credentials.are_required() {
+        return check_local(uri, headers).map(|()| Caller::Local);
     }
+    let token = only(headers, header::AUTHORIZATION).and_then(bearer);
+    credentials.authenticate(token, Timestamp::now()).map(Caller::Operator).map_err(|refusal| {
+        count_refusal(refusal.as_str());
+        match refusal {
+            Refusal::MissingToken | Refusal::UnknownToken => ApiError::unauthorized(),
+            Refusal::ExpiredToken => ApiError::expired(),
+        }
+    })
+}
+
+/// Counts a refused request by its reason.
+pub(super) fn count_refusal(reason: &'static str) {
+    counter!("revenueflow_operator_refusals_total", "reason" => reason).increment(1);
+}
+
+/// Checks that a request is from this machine.
+///
+/// Without credentials the server listens on loopback only, which the configuration enforces, so that no
+/// other machine reaches it. But a browser on this machine sends requests for any page that it shows. A page
+/// of another site is detected by its `Origin`, and DNS rebinding by the `Host`. A proxy on this machine,
+/// which often sends a loopback address as the `Host`, is detected by the headers that proxies add. A proxy
+/// without such headers cannot be distinguished from a local client; see `docs/security.md`.
+fn check_local(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.keys().any(|name| is_proxy_header(name.as_str())) {
         return Err(ApiError::forbidden(
             "without ADMIN_TOKEN and WEBHOOK_SECRETS no request through a proxy is answered; hint: set both, \
@@ -162,16 +205,17 @@ fn is_port(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use secrecy::SecretString;
 
     use super::*;
 
     fn allowed(token: Option<&str>, uri: &str, headers: &[(HeaderName, &str)]) -> bool {
-        let token = token.map(|token| Token::from(SecretString::from(token)));
+        let credentials = Credentials::new(token.map(SecretString::from).as_ref(), None);
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name, HeaderValue::from_str(value).unwrap());
         }
-        check(token.as_ref(), &uri.parse().unwrap(), &map).is_ok()
+        check(&credentials, &uri.parse().unwrap(), &map).is_ok()
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use operations::OperationError;
+use operators::Scope;
 
 pub(super) use axum::Json;
 
@@ -62,8 +63,17 @@ impl ApiError {
     }
 
     pub(super) fn unauthorized() -> Self {
-        let message = "send the admin token as \"Authorization: Bearer <token>\"";
+        let message = "send the token of an operator as \"Authorization: Bearer <token>\"";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    pub(super) fn expired() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "the token has expired; ask for a new one")
+    }
+
+    pub(super) fn missing_scope(scope: Scope) -> Self {
+        let message = format!("this needs a token with the scope {scope}");
+        Self::new(StatusCode::FORBIDDEN, "missing_scope", message)
     }
 
     pub(super) fn forbidden(message: &'static str) -> Self {

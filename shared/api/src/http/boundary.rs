@@ -9,13 +9,20 @@ use futures::FutureExt as _;
 
 use super::answer::ApiError;
 
-/// Applies to every answer: it is sent within `timeout`, panics are caught, and caching and content sniffing
-/// are disabled.
+/// Disables caching and content sniffing of an answer.
+pub(super) async fn private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Answers within `timeout`, also after a panic.
 pub(super) async fn boundary(timeout: Duration, request: Request, next: Next) -> Response {
     // A panic leaves no broken state behind: the handler's own state is dropped, and the shared state is a
     // pool.
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match tokio::time::timeout(timeout, answer).await {
+    match tokio::time::timeout(timeout, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
             // The panic hook has logged the location; the message may quote personal data and is not
@@ -24,11 +31,7 @@ pub(super) async fn boundary(timeout: Duration, request: Request, next: Next) ->
             ApiError::internal().into_response()
         }
         Err(_) => ApiError::timeout().into_response(),
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+    }
 }
 
 #[cfg(test)]
@@ -36,7 +39,7 @@ mod tests {
     use axum::Router;
     use axum::body::{Body, to_bytes};
     use axum::http::StatusCode;
-    use axum::middleware::from_fn;
+    use axum::middleware::{from_fn, map_response};
     use axum::routing::get;
     use tower::ServiceExt as _;
 
@@ -49,7 +52,8 @@ mod tests {
         let router = Router::new()
             .route("/panic", get(async || -> &'static str { panic!("ann@example.com") }))
             .route("/hang", get(std::future::pending::<&'static str>))
-            .layer(from_fn(|request, next| boundary(TIMEOUT, request, next)));
+            .layer(from_fn(|request, next| boundary(TIMEOUT, request, next)))
+            .layer(map_response(private));
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");

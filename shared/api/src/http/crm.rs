@@ -33,7 +33,6 @@ struct RollbackRequest {
         (status = 200, description = "The plan that follows from the judgement in force", body = PlannedLead),
         (status = 409, description = "The lead has not been judged yet", body = ErrorBody),
     ),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn plan(
     State(state): State<ApiState>,
@@ -52,7 +51,6 @@ pub(super) async fn plan(
     post, path = "/leads/{id}/promote", tag = "crm", operation_id = "promoteLead",
     params(Id),
     responses((status = 202, description = "The lead will be written", body = Queued)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn promote(
     State(state): State<ApiState>,
@@ -72,7 +70,6 @@ pub(super) async fn promote(
     post, path = "/crm/rollback", tag = "crm", operation_id = "rollbackCrm",
     request_body(content = RollbackRequest, content_type = "application/json"),
     responses((status = 200, description = "All writes are stopped", body = Done)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn rollback(
     State(state): State<ApiState>,
@@ -90,7 +87,6 @@ pub(super) async fn rollback(
 #[utoipa::path(
     post, path = "/crm/resume", tag = "crm", operation_id = "resumeCrm",
     responses((status = 200, description = "The hold has ended, or there was none", body = Done)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn resume(State(state): State<ApiState>, _: NoQuery) -> Result<Json<Done>, ApiError> {
     let was_held = state.operations.resume_crm(&Actor::admin()).await?;

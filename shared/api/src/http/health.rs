@@ -10,6 +10,7 @@ use super::answer::{ApiError, Json};
 use super::pauses::PauseView;
 use super::{ApiState, Worker, access};
 use operations::Operations;
+use operators::Scope;
 use utoipa::ToSchema;
 
 /// The time limit of each readiness check, below that of the callers.
@@ -57,21 +58,22 @@ struct Ready {
     /// Whether this process has a running worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<bool>,
-    /// The pauses in force, only for callers with full access.
+    /// The pauses in force, only for callers with the scope `read`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pauses: Option<Vec<PauseView>>,
 }
 
 /// Readiness
 ///
-/// Pauses of consumption are listed for callers with full access; leads are accepted and kept during a pause.
+/// Pauses of consumption are listed for callers with the scope `read`; leads are accepted and kept during a
+/// pause.
 #[utoipa::path(
     get, path = "/readyz", tag = "service", operation_id = "ready",
     responses(
         (status = 200, description = "The process is ready", body = Ready),
         (status = 503, description = "The process is not ready; `failing` names the check", body = Ready),
     ),
-    security((), ("admin_token" = [])),
+    security((), ("operator_token" = [])),
 )]
 pub(super) async fn ready(State(state): State<ApiState>, request: Request) -> Response {
     let at_work = match &state.worker {
@@ -93,7 +95,8 @@ pub(super) async fn ready(State(state): State<ApiState>, request: Request) -> Re
         }
     };
     answer.worker = at_work;
-    if access::check(state.admin_token.as_ref(), request.uri(), request.headers()).is_err() {
+    let caller = access::check(&state.credentials, request.uri(), request.headers());
+    if !caller.is_ok_and(|caller| caller.may(Scope::Read)) {
         answer.pauses = None;
     }
     (status, Json(answer)).into_response()
@@ -144,7 +147,6 @@ async fn in_time<T, E: std::fmt::Display>(
     get, path = "/metrics", tag = "service", operation_id = "metrics",
     responses((status = 200, body = String, content_type = "text/plain",
         description = "The metrics of this process, and the gauges of backlogs")),
-    security((), ("admin_token" = [])),
 )]
 // A gauge that cannot be read keeps its value and reports its age.
 pub(super) async fn metrics(State(state): State<ApiState>) -> Result<Response, ApiError> {

@@ -34,7 +34,6 @@ type Answer<T> = Result<Json<T>, ApiError>;
         PageQuery,
     ),
     responses((status = 200, description = "A page of leads, without evidence and reasons", body = Page<LeadView>)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Answer<Page<LeadView>> {
     const KNOWN: &[&str] =
@@ -61,7 +60,6 @@ pub(super) async fn list(State(state): State<ApiState>, RawQuery(query): RawQuer
     get, path = "/leads/{id}", tag = "leads", operation_id = "showLead",
     params(Id),
     responses((status = 200, description = "The lead with the analysis in force", body = LeadView)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn show(State(state): State<ApiState>, Id(id): Id, _: NoQuery) -> Answer<LeadView> {
     let id = state.operations.resolve(&id).await?;
@@ -88,7 +86,6 @@ pub(super) struct AuditPage {
             description = "Events on the page; 50 by default"),
     ),
     responses((status = 200, description = "Events, oldest first", body = AuditPage)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn audit(
     State(state): State<ApiState>,
@@ -116,7 +113,6 @@ pub(super) async fn audit(
         (Explanation = "application/json"),
         (String = "text/plain"),
     ))),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn explain(
     State(state): State<ApiState>,
@@ -181,7 +177,6 @@ impl Queued {
         (status = 200, description = "The changes of a dry run", body = Replay),
         (status = 202, description = "The lead will be judged again", body = Queued),
     ),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn replay(
     State(state): State<ApiState>,

@@ -2,22 +2,30 @@
 //! in `docs/openapi.json` so that changes of the interface appear in reviews.
 
 use lead::{CampaignId, EmailAddress};
+use operators::Scope;
 use store::Awaits;
 use utoipa::OpenApi as _;
 use utoipa::openapi::link::LinkBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 
 use super::answer::{ErrorBody, Json};
+use super::routes::routes;
+
+/// The name of the security scheme of operators.
+const TOKEN: &str = "operator_token";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "RevenueFlow",
         description = "Receives leads, judges and checks them, writes them to the CRM, and explains every decision.\n\n\
-            Answers are JSON unless stated otherwise, and must not be cached. Without `ADMIN_TOKEN` only requests from \
-            the machine itself are answered.",
+            Answers are JSON unless stated otherwise, and must not be cached. Each operation names the scope that the \
+            token of its operator needs. Without `ADMIN_TOKEN` and `OPERATORS_FILE` only requests from the machine \
+            itself are answered, and need no token.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
     ),
     paths(
@@ -68,7 +76,6 @@ struct Description;
 #[utoipa::path(
     get, path = "/openapi.json", tag = "service", operation_id = "openapi",
     responses((status = 200, description = "OpenAPI 3.1", body = Object)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn serve() -> Json<OpenApi> {
     Json(openapi())
@@ -80,18 +87,27 @@ pub fn openapi() -> OpenApi {
     description.info.contact = None; // would be the crate's authors, which are not set
     let components = description.components.get_or_insert_default();
     add_security_schemes(components);
+    let routes = routes();
     for (path, item) in &mut description.paths.paths {
-        for (_, operation) in operations(item) {
-            add_links(operation);
-        }
-        let guarded = !matches!(path.as_str(), "/healthz" | "/readyz");
         for (method, operation) in operations(item) {
-            if guarded && (path.as_str(), method) != ("/leads", "post") {
+            add_links(operation);
+            if let Some(route) = routes.iter().find(|route| (route.path, route.method) == (path, method)) {
+                add_scope(route.scope, operation);
                 add_refusals(path, method, operation);
             }
         }
     }
     description
+}
+
+/// Describes the scope of an operation, and that a server without credentials needs none.
+fn add_scope(scope: Scope, operation: &mut Operation) {
+    let token = SecurityRequirement::new(TOKEN, [scope.as_str()]);
+    operation.security = Some(vec![SecurityRequirement::default(), token]);
+    let scope = format!("Scope: `{scope}`.");
+    let described = operation.description.take().filter(|text| !text.is_empty());
+    operation.description =
+        Some(described.map_or_else(|| scope.clone(), |text| format!("{text}\n\n{scope}")));
 }
 
 /// The operations of a path with their methods.
@@ -103,11 +119,16 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
 }
 
 fn add_security_schemes(components: &mut Components) {
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("`ADMIN_TOKEN`")).build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "A token of an operator in `OPERATORS_FILE`, with its scopes, or `ADMIN_TOKEN`, which has all scopes",
+        ))
+        .build();
     let key = |header: &str, description: &str| {
         SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(header, description)))
     };
-    components.add_security_scheme("admin_token", SecurityScheme::Http(bearer));
+    components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer));
     components.add_security_scheme("webhook_token", key("X-RevenueFlow-Token", "One of `WEBHOOK_SECRETS`"));
     components.add_security_scheme(
         "webhook_signature",
@@ -153,8 +174,11 @@ fn add_links(operation: &mut Operation) {
 fn add_refusals(path: &str, method: &str, operation: &mut Operation) {
     let mut refusals = vec![
         ("400", "The request is malformed; the message names the cause"),
-        ("401", "An admin token is needed"),
-        ("403", "Without an admin token only requests from the machine itself are answered"),
+        ("401", "The token is missing, unknown or expired"),
+        (
+            "403",
+            "The token lacks the scope; or no credentials are configured, and the request is not from the machine itself",
+        ),
         ("500", "A defect, or unreadable stored data; the details are in the log"),
         ("503", "A dependency is down; try again later"),
     ];
@@ -201,6 +225,22 @@ mod tests {
              `cargo run --bin revenueflow -- openapi > docs/openapi.json` or with \
              `UPDATE_GOLDEN=1 cargo test -p api openapi`"
         );
+    }
+
+    #[test]
+    fn every_operation_of_an_operator_has_a_scope() {
+        let description = json!(openapi());
+        let mut scopes = 0;
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let is_open =
+                    matches!(path.as_str(), "/healthz" | "/readyz") || operation["operationId"] == "postLead";
+                let scope = operation["security"][1][TOKEN][0].as_str();
+                assert!(is_open || scope.is_some(), "{method} {path}");
+                scopes += usize::from(scope.is_some());
+            }
+        }
+        assert_eq!(scopes, routes().len(), "each route is described");
     }
 
     #[test]

@@ -22,7 +22,6 @@ type Answer<T> = Result<Json<T>, ApiError>;
     get, path = "/dead-letters", tag = "parked", operation_id = "listDeadLetters",
     params(PageQuery),
     responses((status = 200, description = "A page of dead letters, newest first", body = Page<DeadLetter>)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn dead_letters(State(state): State<ApiState>, page: PageQuery) -> Answer<Page<DeadLetter>> {
     Ok(Json(state.operations.dead_letters(page.cursor.as_ref(), page.limit).await?))
@@ -36,7 +35,6 @@ pub(super) async fn dead_letters(State(state): State<ApiState>, page: PageQuery)
     params(("id" = String, Path,
         description = "The dead letter's id, or the id of its lead or an unambiguous prefix of that")),
     responses((status = 202, description = "The delivery is queued again", body = Queued)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn redrive(
     State(state): State<ApiState>,
@@ -52,7 +50,6 @@ pub(super) async fn redrive(
     params(PageQuery),
     responses((status = 200, body = Page<Quarantined>,
         description = "A page of the quarantine, newest first, without the bodies")),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn quarantine(State(state): State<ApiState>, page: PageQuery) -> Answer<Page<Quarantined>> {
     Ok(Json(state.operations.quarantine(page.cursor.as_ref(), page.limit).await?))
@@ -80,7 +77,6 @@ enum Encoding {
     get, path = "/quarantine/{id}", tag = "parked", operation_id = "showQuarantined",
     params(("id" = String, Path, description = "Its id, or an unambiguous prefix of at least eight characters")),
     responses((status = 200, description = "The unchanged body", body = QuarantinedBody)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn quarantined(
     State(state): State<ApiState>,

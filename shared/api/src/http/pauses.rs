@@ -47,7 +47,6 @@ pub(super) struct Pauses {
 #[utoipa::path(
     get, path = "/pauses", tag = "service", operation_id = "listPauses",
     responses((status = 200, description = "The pauses in force", body = Pauses)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn list(State(state): State<ApiState>, _: NoQuery) -> Result<Json<Pauses>, ApiError> {
     let pauses = state.operations.pauses().await?;
@@ -63,7 +62,6 @@ pub(super) async fn list(State(state): State<ApiState>, _: NoQuery) -> Result<Js
     post, path = "/pauses/{dependency}/resume", tag = "service", operation_id = "resumeDependency",
     params(("dependency" = String, Path, description = "Such as `crm.salesforce` or `ai.gemini`")),
     responses((status = 200, description = "The pause has ended, or there was none", body = Done)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn resume(
     State(state): State<ApiState>,

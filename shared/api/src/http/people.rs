@@ -96,7 +96,6 @@ pub(super) struct Done {
     get, path = "/reviews", tag = "people", operation_id = "listReviews",
     params(PageQuery),
     responses((status = 200, description = "A page of held leads", body = Page<HeldLead>)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn held(State(state): State<ApiState>, page: PageQuery) -> Answer<Page<HeldLead>> {
     Ok(Json(state.operations.held(page.cursor.as_ref(), page.limit).await?))
@@ -111,7 +110,6 @@ pub(super) async fn held(State(state): State<ApiState>, page: PageQuery) -> Answ
     params(Id),
     request_body(content = ReviewRequest, content_type = "application/json"),
     responses((status = 202, description = "The lead will be written", body = Queued)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn approve(
     state: State<ApiState>,
@@ -131,7 +129,6 @@ pub(super) async fn approve(
     params(Id),
     request_body(content = ReviewRequest, content_type = "application/json"),
     responses((status = 202, description = "The lead will be judged again", body = Queued)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn rejudge(
     state: State<ApiState>,
@@ -151,7 +148,6 @@ pub(super) async fn rejudge(
     params(Id),
     request_body(content = DismissRequest, content_type = "application/json"),
     responses((status = 200, description = "The lead is dismissed", body = Done)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn dismiss(
     state: State<ApiState>,
@@ -186,7 +182,6 @@ async fn review(
     params(Id),
     request_body(content = RespondRequest, content_type = "application/json"),
     responses((status = 200, description = "The response is recorded", body = Done)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn responded(
     State(state): State<ApiState>,
@@ -207,7 +202,6 @@ pub(super) async fn responded(
     params(PageQuery),
     responses((status = 200, body = Page<Suppression>,
         description = "A page of the suppression list, newest first")),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn suppressions(
     State(state): State<ApiState>,
@@ -222,7 +216,6 @@ pub(super) async fn suppressions(
     params(PageQuery),
     responses((status = 200, body = Page<Suppression>,
         description = "A page of the removed entries, the latest removal first")),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn removed_suppressions(
     State(state): State<ApiState>,
@@ -239,7 +232,6 @@ pub(super) async fn removed_suppressions(
     post, path = "/suppressions", tag = "people", operation_id = "addSuppression",
     request_body(content = SuppressRequest, content_type = "application/json"),
     responses((status = 200, description = "The entry is on the list", body = Done)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn suppress(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Done> {
     let entry: SuppressRequest =
@@ -258,7 +250,6 @@ pub(super) async fn suppress(State(state): State<ApiState>, _: NoQuery, body: Bo
         (status = 200, description = "The entry is removed", body = Done),
         (status = 404, description = "The entry is not on the list", body = ErrorBody),
     ),
-    security((), ("admin_token" = [])),
 )]
 // Not a DELETE with the address, because paths appear in access logs.
 pub(super) async fn unsuppress(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Done> {
@@ -276,7 +267,6 @@ pub(super) async fn unsuppress(State(state): State<ApiState>, _: NoQuery, body: 
     params(("entry" = String, Path, description = "A domain, or the hash of an address", max_length = 254,
         pattern = r"^([0-9a-f]{64}|([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20})$")),
     responses((status = 200, description = "The entry is removed", body = Done)),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn unsuppress_entry(
     State(state): State<ApiState>,
@@ -302,7 +292,6 @@ pub(super) async fn unsuppress_entry(
     request_body(content = EraseRequest, content_type = "application/json"),
     responses((status = 200, body = Certificate,
         description = "The data that was found, its treatment, and the data that remains elsewhere")),
-    security((), ("admin_token" = [])),
 )]
 pub(super) async fn erase(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Certificate> {
     let person: EraseRequest = read(

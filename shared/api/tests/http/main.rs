@@ -8,6 +8,7 @@ mod crm;
 mod failures;
 mod lists;
 mod one_lead;
+mod operators;
 mod parked;
 mod pauses;
 mod people;

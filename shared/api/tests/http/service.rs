@@ -6,6 +6,7 @@ use database::Database;
 use database::testing::TestDatabase;
 use lead::{Clock as _, Dependency};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use operators::Credentials;
 use serde_json::json;
 
 use crate::support::{App, Client, TOKEN, lead};
@@ -76,7 +77,7 @@ async fn metrics_report_backlogs_and_keep_their_last_values() {
     let (metrics, rendered) = (recorder.handle(), recorder.handle());
     let away = App::start().await;
     away.store.database().close().await;
-    let state = ApiState::new(away.operations.clone(), None, move || rendered.render());
+    let state = ApiState::new(away.operations.clone(), Credentials::default(), move || rendered.render());
     let answer = Client::new(api::router(state)).get("/metrics").await;
     assert!(!answer.text.contains("revenueflow_dead_letters"), "nothing is known yet: {}", answer.text);
 
@@ -86,7 +87,7 @@ async fn metrics_report_backlogs_and_keep_their_last_values() {
     app.clock.advance(Duration::from_secs(7));
     app.post(lead("b@stripe.com")).await;
     app.clock.advance(Duration::from_secs(5));
-    let state = ApiState::new(app.operations.clone(), None, move || metrics.render());
+    let state = ApiState::new(app.operations.clone(), Credentials::default(), move || metrics.render());
     let client = Client::new(api::router(state));
 
     let answer = client.get("/metrics").await;

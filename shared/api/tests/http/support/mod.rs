@@ -16,9 +16,11 @@ use database::testing::TestDatabase;
 use grounding::FactSheet;
 use lead::{Failure, Lead, LeadEvent, LeadId, ManualClock};
 use operations::Operations;
+use operators::Credentials;
 use pipeline::Pipeline;
 use queue::{DatabaseQueue, LeadHandler as _, LeadQueue, Settlement};
 use routing::Routing;
+use secrecy::SecretString;
 use serde_json::json;
 use store::Store;
 pub(crate) use testkit::fixtures::new_lead;
@@ -70,7 +72,11 @@ impl App {
     }
 
     pub(crate) fn state(&self, token: Option<&str>) -> ApiState {
-        ApiState::new(self.operations.clone(), token.map(Into::into), || "a_metric 1\n".to_owned())
+        self.state_with(Credentials::new(token.map(SecretString::from).as_ref(), None))
+    }
+
+    pub(crate) fn state_with(&self, credentials: Credentials) -> ApiState {
+        ApiState::new(self.operations.clone(), credentials, || "a_metric 1\n".to_owned())
     }
 
     pub(crate) fn router(&self) -> Router {
