@@ -115,6 +115,12 @@ export function intakeAlarms(alarms: Alarms, { stage }: ObservabilityProps, metr
     metric: metrics.own('revenueflow_webhooks_total', 'sum', HOUR, { outcome: 'unauthorized' }),
     threshold: 5,
   });
+  alarms.add('OperatorsUnauthorized', {
+    alarmDescription:
+      'Requests to the routes of operators have an unknown token: it was revoked at a caller that still uses it, or it is guessed. The log of api has the routes, the access log the addresses.',
+    metric: metrics.own('revenueflow_operator_refusals_total', 'sum', HOUR, { reason: 'unknown_token' }),
+    threshold: 5,
+  });
   alarms.add('ApiThrottled', {
     alarmDescription: 'API Gateway answers 429: raise http.ingest or http.operate in infra/lib/stages.ts.',
     metric: metrics.lines('throttled', FIVE),

@@ -33,12 +33,57 @@ const ONLY_COUNT: Record<string, readonly string[]> = {
   AWSManagedRulesKnownBadInputsRuleSet: ['JavaDeserializationRCE_BODY', 'Log4JRCE_BODY', 'ReactJSRCE_BODY'],
 };
 
-/** Headers with credentials, which must not be logged. */
-const SECRET_HEADERS = ['x-revenueflow-token', 'webhook-signature', 'authorization', 'cookie'];
+/**
+ * Headers in which senders of webhooks and operators prove who they are: our own, and those of makers whose
+ * signatures a sender may have.
+ */
+const CREDENTIAL_HEADERS = [
+  'x-revenueflow-token',
+  'webhook-signature',
+  'svix-signature',
+  'authorization',
+  'x-signature',
+  'x-hub-signature-256',
+  'x-hubspot-signature-v3',
+  'typeform-signature',
+  'calendly-webhook-signature',
+];
+
+/** Headers that must not be logged. */
+const SECRET_HEADERS = [...CREDENTIAL_HEADERS, 'cookie'];
+
+/**
+ * The limit of requests without any of these headers, per address in five minutes. The functions refuse such
+ * requests, but only after the API's throttle has counted them. Health checks from one address need 60.
+ */
+const UNPROVEN_PER_ADDRESS = 100;
+
+const WINDOW_SECONDS = 300;
 
 /** The name of the firewall in CloudWatch's metrics: an account may have one per stage. */
 export function firewallMetricName(stage: Stage): string {
   return name(stage, 'api');
+}
+
+function perAddress(
+  limit: number,
+  scopeDownStatement?: wafv2.CfnWebACL.StatementProperty,
+): wafv2.CfnWebACL.StatementProperty {
+  const counted = { aggregateKeyType: 'IP', limit, evaluationWindowSec: WINDOW_SECONDS };
+  return { rateBasedStatement: { ...counted, ...(scopeDownStatement ? { scopeDownStatement } : {}) } };
+}
+
+/** Matches a request that has none of the headers with credentials, or empty ones. */
+function withoutCredentials(): wafv2.CfnWebACL.StatementProperty {
+  const statements = CREDENTIAL_HEADERS.map((header) => ({
+    sizeConstraintStatement: {
+      fieldToMatch: { singleHeader: { Name: header } },
+      comparisonOperator: 'GT',
+      size: 0,
+      textTransformations: [{ priority: 0, type: 'NONE' }],
+    },
+  }));
+  return { notStatement: { statement: { orStatement: { statements } } } };
 }
 
 export class Firewall extends Construct {
@@ -62,14 +107,19 @@ export class Firewall extends Construct {
           name: 'per-address',
           priority: 0,
           action: { block: {} },
-          statement: {
-            rateBasedStatement: { aggregateKeyType: 'IP', limit: stage.http.perAddress, evaluationWindowSec: 300 },
-          },
+          statement: perAddress(stage.http.perAddress),
           visibilityConfig: watched('per-address'),
+        },
+        {
+          name: 'without-credentials',
+          priority: 1,
+          action: { block: {} },
+          statement: perAddress(UNPROVEN_PER_ADDRESS, withoutCredentials()),
+          visibilityConfig: watched('without-credentials'),
         },
         ...groups.map(([group, rules], index) => ({
           name: group,
-          priority: index + 1,
+          priority: index + 2,
           overrideAction: { none: {} },
           statement: {
             managedRuleGroupStatement: {
@@ -84,7 +134,7 @@ export class Firewall extends Construct {
           ? [
               {
                 name: 'operators',
-                priority: groups.length + 1,
+                priority: groups.length + 2,
                 action: { block: {} },
                 statement: this.outsideOperatorNetworks(stage, operators),
                 visibilityConfig: watched('operators'),

@@ -6,6 +6,9 @@ import { Construct } from 'constructs';
 import { intended } from './nag.ts';
 import type { Stage } from './stages.ts';
 
+/** The initial text: a comment, because a secret cannot be empty. */
+const NO_OPERATORS = '# docs/security.md describes this file';
+
 /**
  * The secrets of the functions. The first deployment generates some of them, the others are set by hand once
  * (docs/deploy.md); no later deployment changes any of them.
@@ -15,6 +18,8 @@ export class Secrets extends Construct {
   readonly webhook: secretsmanager.Secret;
   /** The bearer token of operators. */
   readonly adminToken: secretsmanager.Secret;
+  /** The named operators, in the format of `OPERATORS_FILE`: hashes of their tokens, scopes and expiry. */
+  readonly operators: secretsmanager.Secret;
   /**
    * The CRM's variables as a JSON object: `SALESFORCE_*` or `HUBSPOT_*`; undefined if no function reads it.
    */
@@ -59,6 +64,7 @@ export class Secrets extends Construct {
       'Bearer token of the operators',
       known('local-admin-token-for-made-up-leads'),
     );
+    this.operators = secret('operators', 'Named operators, in the format of OPERATORS_FILE', NO_OPERATORS);
     // All of them exist and are exported in every stage, so that a provider can be switched off: an export
     // that the other stack still imports cannot be deleted, and a retained secret's name cannot be reused.
     const optional = (id: string, description: string, initial: string, isRead: boolean) => {

@@ -174,11 +174,13 @@ export class ServiceStack extends Stack {
     api.maySendTo(queue);
     api.may(['sqs:GetQueueAttributes'], queue.queueArn);
     api.mayRead(secrets.adminToken);
+    api.mayRead(secrets.operators);
     // A replay shows the result of a new judgement, so it calls the same model. A plan shows what would be
     // written, so it reads the same CRM, and a rollback stops the writes to that CRM.
     return this.admitToDatabase(this.admitToCrm(this.admitToAi(api))).set({
       QUEUE_URL: queue.queueUrl,
       ADMIN_TOKEN_ARN: secrets.adminToken.secretArn,
+      OPERATORS_ARN: secrets.operators.secretArn,
     });
   }
 

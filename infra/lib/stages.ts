@@ -65,7 +65,8 @@ export interface Stage {
     /** All other requests per second. */
     readonly operate: Rate;
     /**
-     * The limit of requests per address in five minutes. It is high, since senders post from few addresses.
+     * The limit of requests per address in five minutes. It is high, since senders post from few addresses,
+     * and two fifths of the throttle of `ingest`, so that one address leaves room for the others.
      */
     readonly perAddress: number;
     /**
@@ -146,7 +147,7 @@ const dev: Stage = {
   natGateways: 1,
   janitorEveryMinutes: 30, // each run wakes the database for at least five minutes
   enrich: { maxConcurrency: 2 },
-  http: { ingest: { perSecond: 20, burst: 40 }, operate: { perSecond: 10, burst: 20 }, perAddress: 3_000 },
+  http: { ingest: { perSecond: 20, burst: 40 }, operate: { perSecond: 10, burst: 20 }, perAddress: 2_400 },
   synthetic: false, // each post would wake the database
   alerts: { webhook: false },
   canary: false,
@@ -164,7 +165,7 @@ const staging: Stage = {
   janitorEveryMinutes: 1,
   enrich: { maxConcurrency: 5 },
   reserved: { ingest: 20, enrich: 5, deadLetter: 2, janitor: 2, api: 5 },
-  http: { ingest: { perSecond: 100, burst: 200 }, operate: { perSecond: 20, burst: 40 }, perAddress: 30_000 },
+  http: { ingest: { perSecond: 100, burst: 200 }, operate: { perSecond: 20, burst: 40 }, perAddress: 12_000 },
   synthetic: true,
   alerts: { webhook: true },
   logDays: 30,
@@ -181,7 +182,7 @@ const prod: Stage = {
   natGateways: 2,
   enrich: { maxConcurrency: 20 },
   reserved: { ingest: 100, enrich: 20, deadLetter: 2, janitor: 2, api: 10 },
-  http: { ingest: { perSecond: 500, burst: 1_000 }, operate: { perSecond: 50, burst: 100 }, perAddress: 150_000 },
+  http: { ingest: { perSecond: 500, burst: 1_000 }, operate: { perSecond: 50, burst: 100 }, perAddress: 60_000 },
   alerts: { webhook: true, quietHours: 12 },
   costs: { monthlyUsd: 1_000 },
   canary: true,

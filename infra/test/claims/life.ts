@@ -48,7 +48,7 @@ export const life: Checks = {
   },
 
   D20() {
-    const made = ['webhook', 'admin-token', 'crm', 'enrichment', 'ai', 'alert-webhook'];
+    const made = ['webhook', 'admin-token', 'operators', 'crm', 'enrichment', 'ai', 'alert-webhook'];
     const names = (stage: Synthesized) =>
       stage
         .of('AWS::SecretsManager::Secret')

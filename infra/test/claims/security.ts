@@ -133,7 +133,7 @@ export const security: Checks = {
     assert.deepEqual(read('enrich'), ['crm', 'enrichment']);
     assert.deepEqual(read('janitor'), ['crm', 'enrichment']);
     assert.deepEqual(read('dead-letter'), ['alertwebhook']);
-    assert.deepEqual(read('api'), ['admintoken', 'crm']);
+    assert.deepEqual(read('api'), ['admintoken', 'crm', 'operators']);
     assert.deepEqual(read('migrate'), ['ClusterSecretAttachment']);
   },
 
@@ -229,9 +229,33 @@ export const security: Checks = {
     for (const stage of inAws) {
       const { Rules, DefaultAction } = only(stage.of('AWS::WAFv2::WebACL')).Properties;
       assert.deepEqual(DefaultAction, { Allow: {} });
-      const [rate, ...groups] = Rules;
-      assert.deepEqual(rate.Action, { Block: {} });
-      assert.equal(rate.Statement.RateBasedStatement.Limit, stage.stage.http.perAddress);
+      const [rate, unproven, ...groups] = Rules;
+      assert.deepEqual([rate.Action, unproven.Action], [{ Block: {} }, { Block: {} }]);
+      const { perAddress, ingest } = stage.stage.http;
+      assert.equal(rate.Statement.RateBasedStatement.Limit, perAddress);
+      const { EvaluationWindowSec, AggregateKeyType, Limit, ScopeDownStatement } =
+        unproven.Statement.RateBasedStatement;
+      assert.deepEqual([EvaluationWindowSec, AggregateKeyType, Limit], [300, 'IP', 100]);
+      // One address can use less than half of the throttle, so that it stops no other sender.
+      assert.ok(perAddress < (ingest.perSecond * EvaluationWindowSec) / 2);
+      // Only requests without any header with a proof of the sender or of the operator.
+      const names = ScopeDownStatement.NotStatement.Statement.OrStatement.Statements.map(
+        ({ SizeConstraintStatement: { FieldToMatch, ComparisonOperator, Size } }: any) => {
+          assert.deepEqual([ComparisonOperator, Size], ['GT', 0]);
+          return FieldToMatch.SingleHeader.Name;
+        },
+      );
+      assert.deepEqual(names, [
+        'x-revenueflow-token',
+        'webhook-signature',
+        'svix-signature',
+        'authorization',
+        'x-signature',
+        'x-hub-signature-256',
+        'x-hubspot-signature-v3',
+        'typeform-signature',
+        'calendly-webhook-signature',
+      ]);
       assert.ok(groups.some((rule: any) => rule.Name === 'AWSManagedRulesAmazonIpReputationList'));
       const counted = [...having(groups, 'ActionToUse')].map((override) => {
         assert.deepEqual(override.ActionToUse, { Count: {} });
@@ -285,13 +309,21 @@ export const security: Checks = {
       assert.deepEqual(only(LoggingFilter.Filters as any[]).Conditions, [{ ActionCondition: { Action: 'BLOCK' } }]);
       const rules: any[] = only(stage.of('AWS::WAFv2::WebACL')).Properties.Rules;
       const byPriority = [...rules].sort((a, b) => a.Priority - b.Priority).map(({ Name }) => Name);
-      assert.deepEqual(byPriority.slice(0, 2), ['per-address', 'AWSManagedRulesAmazonIpReputationList']);
-      assert.deepEqual(RedactedFields, [
-        { SingleHeader: { Name: 'x-revenueflow-token' } },
-        { SingleHeader: { Name: 'webhook-signature' } },
-        { SingleHeader: { Name: 'authorization' } },
-        { SingleHeader: { Name: 'cookie' } },
-        { QueryString: {} },
+      const first = ['per-address', 'without-credentials', 'AWSManagedRulesAmazonIpReputationList'];
+      assert.deepEqual(byPriority.slice(0, 3), first);
+      const redacted = RedactedFields.map((field: any) => field.SingleHeader?.Name ?? Object.keys(field).join());
+      assert.deepEqual(redacted, [
+        'x-revenueflow-token',
+        'webhook-signature',
+        'svix-signature',
+        'authorization',
+        'x-signature',
+        'x-hub-signature-256',
+        'x-hubspot-signature-v3',
+        'typeform-signature',
+        'calendly-webhook-signature',
+        'cookie',
+        'QueryString',
       ]);
       for (const { SampledRequestsEnabled } of having(stage.of('AWS::WAFv2::WebACL'), 'SampledRequestsEnabled')) {
         assert.equal(SampledRequestsEnabled, false);
@@ -319,7 +351,8 @@ export const security: Checks = {
   S17() {
     for (const stage of inAws) {
       for (const { SecretString } of having(stage.of('AWS::SecretsManager::Secret'), 'SecretString')) {
-        assert.ok(['{}', 'https://example.invalid/not-set'].includes(SecretString), SecretString);
+        const initial = ['{}', 'https://example.invalid/not-set', '# docs/security.md describes this file'];
+        assert.ok(initial.includes(SecretString), SecretString);
       }
       for (const name of FUNCTIONS) {
         for (const [variable, value] of Object.entries(variables(stage.function(name)))) {

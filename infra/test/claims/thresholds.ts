@@ -64,6 +64,7 @@ export const thresholds: Checks = {
         ['leads-wait', 'ApproximateAgeOfOldestMessage', 900],
         ['leads-wait-long', 'revenueflow_lead_wait_seconds', 900],
         ['webhooks-unauthorized', 'revenueflow_webhooks_total', 5],
+        ['operators-unauthorized', 'revenueflow_operator_refusals_total', 5],
         ['api-throttled', 'throttled', 1],
         ['credentials-refused', 'credentials_refused', 1],
         ['lead-parked', 'Invocations', 1],
