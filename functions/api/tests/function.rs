@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use database::testing::TestDatabase;
+use operators::NewToken;
 use serde_json::{Value, json};
 use testkit::{Emulator, Function, sample};
 use tokio::runtime::Runtime;
@@ -16,10 +17,50 @@ fn get(path: &str) -> Value {
 }
 
 fn start(database: &str) -> Function {
-    let queue = Emulator::shared().unwrap().create_queue().unwrap();
+    start_with(database, "# no operators yet")
+}
+
+/// Starts the function with the text of the secret of the operators.
+fn start_with(database: &str, operators: &str) -> Function {
+    let emulator = Emulator::shared().unwrap();
+    let (queue, operators) = (emulator.create_queue().unwrap(), emulator.create_secret(operators).unwrap());
     let token = ("ADMIN_TOKEN", "local-admin-token"); // as in the samples
-    let variables = [("DATABASE_URL", database), ("QUEUE_URL", queue.as_str()), token];
+    let operators = ("OPERATORS_ARN", operators.as_str());
+    let variables = [("DATABASE_URL", database), ("QUEUE_URL", queue.as_str()), token, operators];
     Function::start(env!("CARGO_BIN_EXE_api"), &variables).unwrap()
+}
+
+/// The sample of a request with another path and token.
+fn get_with(path: &str, token: &str) -> Value {
+    let mut event = get(path);
+    event["headers"]["Authorization"] = format!("Bearer {token}").into();
+    event["multiValueHeaders"]["Authorization"] = json!([format!("Bearer {token}")]);
+    event
+}
+
+#[test]
+fn operators_of_the_secret_have_their_scopes() {
+    let database = Runtime::new().unwrap().block_on(TestDatabase::postgres());
+    let token = NewToken::random();
+    let (name, hash) = ("name = \"prometheus\"\nscopes = [\"metrics\"]", token.hash());
+    let function =
+        start_with(database.url(), &format!("[[operator]]\n{name}\ntoken_sha256 = [\"{hash}\"]\n"));
+    let metrics = function.invoke(&get_with("/metrics", token.expose())).unwrap();
+    assert_eq!(metrics["statusCode"], 200, "{metrics}");
+    let (status, refused) = function.answer(&get_with("/leads", token.expose())).unwrap();
+    assert_eq!((status, &refused["error"]), (403, &json!("missing_scope")));
+    assert_eq!(function.answer(&get_with("/leads", "local-admin-token")).unwrap().0, 200);
+    assert_eq!(function.answer(&get_with("/leads", "another-token")).unwrap().0, 401);
+}
+
+#[test]
+fn mistake_in_the_operators_leaves_the_admin_token() {
+    let database = Runtime::new().unwrap().block_on(TestDatabase::postgres());
+    let token = NewToken::random();
+    let function =
+        start_with(database.url(), &format!("[[operator]]\ntoken_sha256 = [\"{}\"]\n", token.hash()));
+    assert_eq!(function.answer(&get_with("/leads", "local-admin-token")).unwrap().0, 200);
+    assert_eq!(function.answer(&get_with("/leads", token.expose())).unwrap().0, 401);
 }
 
 #[test]
