@@ -3,14 +3,12 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
+use lead::Actor;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::file::Operators;
 use crate::scope::{Scope, Scopes};
 use crate::token::TokenHash;
-
-/// The name of the holder of `ADMIN_TOKEN`.
-const ADMIN: &str = "admin";
 
 /// `ADMIN_TOKEN` and the operators of the file. Clones share the operators, which can be replaced while
 /// requests are answered.
@@ -21,10 +19,10 @@ pub struct Credentials {
     operators: Option<Arc<RwLock<Arc<Operators>>>>,
 }
 
-/// An authenticated operator.
+/// A caller of the HTTP interface, with the routes that it may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    name: String,
+    actor: Actor,
     scopes: Scopes,
 }
 
@@ -68,10 +66,10 @@ impl Credentials {
         let is_admin = self.admin.as_ref().is_some_and(|admin| admin.is(&hash));
         match named {
             Some((operator, token)) if operator.end_of(token).is_none_or(|end| now < end) => {
-                Ok(Identity { name: operator.name.as_str().to_owned(), scopes: operator.scopes })
+                Ok(Identity { actor: operator.name.to_actor(), scopes: operator.scopes })
             }
             Some(_) => Err(Refusal::ExpiredToken),
-            None if is_admin => Ok(Identity { name: ADMIN.to_owned(), scopes: Scopes::all() }),
+            None if is_admin => Ok(Identity { actor: Actor::admin(), scopes: Scopes::all() }),
             None => Err(Refusal::UnknownToken),
         }
     }
@@ -85,12 +83,17 @@ impl Credentials {
 }
 
 impl Identity {
-    /// The operator's name, or `admin` for the holder of `ADMIN_TOKEN`.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// A client on this machine, of a server without credentials. It may use every route.
+    pub fn local() -> Self {
+        Self { actor: Actor::local("http"), scopes: Scopes::all() }
     }
 
-    /// Whether the operator may use a route with this scope.
+    /// The authenticated actor: the operator, or `admin` for the holder of `ADMIN_TOKEN`.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Whether the caller may use a route with this scope.
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.has(scope)
     }
@@ -131,12 +134,12 @@ mod tests {
         let credentials = Credentials::new(Some(&admin), Some(ann(&token, "expires = 2027-01-01")));
         let before = at("2026-12-31T23:59:59Z");
         let identity = credentials.authenticate(Some(token.expose()), before).unwrap();
-        assert_eq!(identity.name(), "ann");
+        assert_eq!(identity.actor().as_str(), "ann");
         assert!(identity.may(Scope::Respond) && !identity.may(Scope::Read));
         let expired = credentials.authenticate(Some(token.expose()), at("2027-01-01T00:00:00Z"));
         assert_eq!(expired, Err(Refusal::ExpiredToken));
         let admin = credentials.authenticate(Some(admin.expose_secret()), before).unwrap();
-        assert!(admin.name() == "admin" && Scope::ALL.iter().all(|scope| admin.may(*scope)));
+        assert!(*admin.actor() == Actor::admin() && Scope::ALL.iter().all(|scope| admin.may(*scope)));
         for (wrong, refusal) in [
             (None, Refusal::MissingToken),
             (Some(""), Refusal::UnknownToken),

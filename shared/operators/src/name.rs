@@ -1,6 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use lead::Actor;
+
 /// The longest name, in characters.
 const MAX_CHARS: usize = 48;
 
@@ -29,6 +31,11 @@ impl OperatorName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The operator as an actor of the audit trail.
+    pub(crate) fn to_actor(&self) -> Actor {
+        Actor::operator(&self.0).expect("names of operators are a part of the names of actors")
     }
 }
 
@@ -62,8 +69,9 @@ mod tests {
 
     #[test]
     fn name_has_a_restricted_alphabet() {
-        for name in ["ann", "salesforce-flow", "2nd.line", "a_b"] {
-            assert_eq!(name.parse::<OperatorName>().unwrap().as_str(), name);
+        for name in ["ann", "salesforce-flow", "2nd.line", "a_b", &"a".repeat(48)] {
+            let name: OperatorName = name.parse().unwrap();
+            assert_eq!(name.to_actor().as_str(), name.as_str());
         }
         let long = "a".repeat(49);
         for name in ["", "Ann", "-ann", ".ann", "ann smith", "local:ann", "ann@example.com", "é", &long] {

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
+use lead::Actor;
 use metrics::counter;
 use operators::{Credentials, Identity, Refusal, Scope};
 
@@ -15,28 +16,17 @@ use super::record::Record;
 
 /// The caller of an admitted request.
 #[derive(Clone, Debug)]
-pub(super) enum Caller {
-    /// A client on this machine, of a server without credentials. It may use every route.
-    Local,
-    /// An operator with a token.
-    Operator(Identity),
-}
+pub(super) struct Caller(Identity);
 
 impl Caller {
-    /// The authenticated name, for the audit trail, the log and the metrics.
-    pub(super) fn name(&self) -> &str {
-        match self {
-            Self::Local => "local",
-            Self::Operator(identity) => identity.name(),
-        }
+    /// The authenticated actor, for the audit trail, the log and the metrics.
+    pub(super) fn actor(&self) -> &Actor {
+        self.0.actor()
     }
 
     /// Whether the caller may use a route with this scope.
     pub(super) fn may(&self, scope: Scope) -> bool {
-        match self {
-            Self::Local => true,
-            Self::Operator(identity) => identity.may(scope),
-        }
+        self.0.may(scope)
     }
 }
 
@@ -107,10 +97,10 @@ const PROXY_HEADERS: [&str; 22] = [
 /// The caller of a request: the operator who has its token or, without credentials, a client on this machine.
 pub(super) fn check(credentials: &Credentials, uri: &Uri, headers: &HeaderMap) -> Result<Caller, ApiError> {
     if !credentials.are_required() {
-        return check_local(uri, headers).map(|()| Caller::Local);
+        return check_local(uri, headers).map(|()| Caller(Identity::local()));
     }
     let token = only(headers, header::AUTHORIZATION).and_then(bearer);
-    credentials.authenticate(token, Timestamp::now()).map(Caller::Operator).map_err(|refusal| {
+    credentials.authenticate(token, Timestamp::now()).map(Caller).map_err(|refusal| {
         count_refusal(refusal.as_str());
         match refusal {
             Refusal::MissingToken | Refusal::UnknownToken => ApiError::unauthorized(),

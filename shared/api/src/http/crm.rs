@@ -4,12 +4,12 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::Response;
-use lead::Actor;
 use operations::PlannedLead;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
+use super::access::Caller;
 use super::answer::{ApiError, ErrorBody, Json};
 use super::leads::Queued;
 use super::people::{Done, read};
@@ -54,11 +54,12 @@ pub(super) async fn plan(
 )]
 pub(super) async fn promote(
     State(state): State<ApiState>,
+    caller: Caller,
     Id(id): Id,
     _: NoQuery,
 ) -> Result<Response, ApiError> {
     let id = state.operations.resolve(&id).await?;
-    state.operations.promote(&Actor::admin(), &id).await?;
+    state.operations.promote(caller.actor(), &id).await?;
     Ok(Queued::answer(id))
 }
 
@@ -73,11 +74,12 @@ pub(super) async fn promote(
 )]
 pub(super) async fn rollback(
     State(state): State<ApiState>,
+    caller: Caller,
     _: NoQuery,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Done>, ApiError> {
     let rollback: RollbackRequest = read(body, "the body must be {\"reason\":\"why\"}")?;
-    state.operations.hold_crm(&Actor::admin(), &rollback.reason.0).await?;
+    state.operations.hold_crm(caller.actor(), &rollback.reason.0).await?;
     Ok(Json(Done { status: "held" }))
 }
 
@@ -88,7 +90,11 @@ pub(super) async fn rollback(
     post, path = "/crm/resume", tag = "crm", operation_id = "resumeCrm",
     responses((status = 200, description = "The hold has ended, or there was none", body = Done)),
 )]
-pub(super) async fn resume(State(state): State<ApiState>, _: NoQuery) -> Result<Json<Done>, ApiError> {
-    let was_held = state.operations.resume_crm(&Actor::admin()).await?;
+pub(super) async fn resume(
+    State(state): State<ApiState>,
+    caller: Caller,
+    _: NoQuery,
+) -> Result<Json<Done>, ApiError> {
+    let was_held = state.operations.resume_crm(caller.actor()).await?;
     Ok(Json(Done { status: if was_held { "resumed" } else { "resumed_before" } }))
 }

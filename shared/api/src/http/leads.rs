@@ -4,11 +4,12 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
-use lead::{Actor, CampaignId, Decision, EmailAddress, Fit, LeadId, LeadStatus};
+use lead::{CampaignId, Decision, EmailAddress, Fit, LeadId, LeadStatus};
 use serde::{Deserialize, Serialize};
 use store::{AuditEvent, Awaits, LeadFilter};
 
 use super::ApiState;
+use super::access::Caller;
 use super::answer::{ApiError, Json};
 use super::query::{Id, NoQuery, PageQuery, Query};
 use operations::{Explanation, LeadView, Page, Replay};
@@ -180,6 +181,7 @@ impl Queued {
 )]
 pub(super) async fn replay(
     State(state): State<ApiState>,
+    caller: Caller,
     Id(id): Id,
     _: NoQuery,
     body: Result<Bytes, BytesRejection>,
@@ -198,7 +200,7 @@ pub(super) async fn replay(
     };
     let id = state.operations.resolve(&id).await?;
     if request.apply {
-        state.operations.rejudge(&Actor::admin(), &id, "replay").await?;
+        state.operations.rejudge(caller.actor(), &id, "replay").await?;
         Ok(Queued::answer(id))
     } else {
         Ok(Json(state.operations.replay(&id).await?).into_response())

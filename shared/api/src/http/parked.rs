@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lead::Actor;
 use serde::Serialize;
 use store::{DeadLetter, Quarantined};
 
 use super::ApiState;
+use super::access::Caller;
 use super::answer::{ApiError, Json};
 use super::leads::Queued;
 use super::query::{Id, NoQuery, PageQuery};
@@ -38,10 +38,11 @@ pub(super) async fn dead_letters(State(state): State<ApiState>, page: PageQuery)
 )]
 pub(super) async fn redrive(
     State(state): State<ApiState>,
+    caller: Caller,
     Id(id): Id,
     _: NoQuery,
 ) -> Result<Response, ApiError> {
-    Ok(Queued::answer(state.operations.redrive(&Actor::admin(), &id).await?))
+    Ok(Queued::answer(state.operations.redrive(caller.actor(), &id).await?))
 }
 
 /// List the quarantined bodies

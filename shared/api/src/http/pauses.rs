@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use jiff::Timestamp;
-use lead::Actor;
 use queue::Pause;
 use serde::Serialize;
 
 use super::ApiState;
+use super::access::Caller;
 use super::answer::{ApiError, Json};
 use super::people::Done;
 use super::query::{Id, NoQuery};
@@ -65,10 +65,11 @@ pub(super) async fn list(State(state): State<ApiState>, _: NoQuery) -> Result<Js
 )]
 pub(super) async fn resume(
     State(state): State<ApiState>,
+    caller: Caller,
     Id(dependency): Id,
     _: NoQuery,
 ) -> Result<Json<Done>, ApiError> {
-    let status = match state.operations.resume(&Actor::admin(), &dependency).await? {
+    let status = match state.operations.resume(caller.actor(), &dependency).await? {
         Resumed::Now => "resumed",
         Resumed::Before => "resumed_before",
     };

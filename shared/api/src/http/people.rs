@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use lead::{Actor, EmailAddress};
+use lead::EmailAddress;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{Suppression, Verdict};
 
 use super::ApiState;
+use super::access::Caller;
 use super::answer::{ApiError, ErrorBody, Json};
 use super::leads::Queued;
 use super::query::{Id, NoQuery, PageQuery};
@@ -113,12 +114,13 @@ pub(super) async fn held(State(state): State<ApiState>, page: PageQuery) -> Answ
 )]
 pub(super) async fn approve(
     state: State<ApiState>,
+    caller: Caller,
     id: Id,
     _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
     let ReviewRequest { reason } = read(body, REVIEW)?;
-    review(state, id, Verdict::Approve, reason.as_ref()).await
+    review(state, &caller, id, Verdict::Approve, reason.as_ref()).await
 }
 
 /// Have a held lead judged again
@@ -132,12 +134,13 @@ pub(super) async fn approve(
 )]
 pub(super) async fn rejudge(
     state: State<ApiState>,
+    caller: Caller,
     id: Id,
     _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
     let ReviewRequest { reason } = read(body, REVIEW)?;
-    review(state, id, Verdict::Rejudge, reason.as_ref()).await
+    review(state, &caller, id, Verdict::Rejudge, reason.as_ref()).await
 }
 
 /// Dismiss a held lead
@@ -151,23 +154,25 @@ pub(super) async fn rejudge(
 )]
 pub(super) async fn dismiss(
     state: State<ApiState>,
+    caller: Caller,
     id: Id,
     _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
     let DismissRequest { reason } = read(body, REVIEW)?;
-    review(state, id, Verdict::Dismiss, Some(&reason)).await
+    review(state, &caller, id, Verdict::Dismiss, Some(&reason)).await
 }
 
 async fn review(
     State(state): State<ApiState>,
+    caller: &Caller,
     Id(id): Id,
     verdict: Verdict,
     reason: Option<&Line>,
 ) -> Result<Response, ApiError> {
     let id = state.operations.resolve(&id).await?;
     let reason = reason.map(|reason| reason.0.as_str());
-    let answer = state.operations.review(&Actor::admin(), &id, verdict, reason).await?;
+    let answer = state.operations.review(caller.actor(), &id, verdict, reason).await?;
     Ok(match answer {
         ReviewAnswer::Queued => Queued::answer(id),
         ReviewAnswer::Dismissed => (StatusCode::OK, Json(Done { status: "dismissed" })).into_response(),
@@ -185,6 +190,7 @@ async fn review(
 )]
 pub(super) async fn responded(
     State(state): State<ApiState>,
+    caller: Caller,
     Id(id): Id,
     _: NoQuery,
     body: Body,
@@ -192,7 +198,7 @@ pub(super) async fn responded(
     let response: RespondRequest = read(body, "the body must be {} and may have \"by\":\"a name\"")?;
     let id = state.operations.resolve(&id).await?;
     let by = response.by.as_ref().map(|name| name.0.as_str());
-    let is_first = state.operations.responded(&Actor::admin(), &id, by).await?;
+    let is_first = state.operations.responded(caller.actor(), &id, by).await?;
     Ok(Json(Done { status: if is_first { "responded" } else { "responded_before" } }))
 }
 
@@ -233,10 +239,15 @@ pub(super) async fn removed_suppressions(
     request_body(content = SuppressRequest, content_type = "application/json"),
     responses((status = 200, description = "The entry is on the list", body = Done)),
 )]
-pub(super) async fn suppress(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Done> {
+pub(super) async fn suppress(
+    State(state): State<ApiState>,
+    caller: Caller,
+    _: NoQuery,
+    body: Body,
+) -> Answer<Done> {
     let entry: SuppressRequest =
         read(body, "the body must be {\"who\":\"an address or a domain\",\"reason\":\"why\"}")?;
-    let is_new = state.operations.suppress(&Actor::admin(), &entry.who.0, &entry.reason.0).await?;
+    let is_new = state.operations.suppress(caller.actor(), &entry.who.0, &entry.reason.0).await?;
     Ok(Json(Done { status: if is_new { "suppressed" } else { "suppressed_before" } }))
 }
 
@@ -252,10 +263,15 @@ pub(super) async fn suppress(State(state): State<ApiState>, _: NoQuery, body: Bo
     ),
 )]
 // Not a DELETE with the address, because paths appear in access logs.
-pub(super) async fn unsuppress(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Done> {
+pub(super) async fn unsuppress(
+    State(state): State<ApiState>,
+    caller: Caller,
+    _: NoQuery,
+    body: Body,
+) -> Answer<Done> {
     let entry: UnsuppressRequest =
         read(body, "the body must be {\"who\":\"an address, a domain or an entry\",\"reason\":\"why\"}")?;
-    state.operations.unsuppress(&Actor::admin(), &entry.who.0, &entry.reason.0).await?;
+    state.operations.unsuppress(caller.actor(), &entry.who.0, &entry.reason.0).await?;
     Ok(Json(Done { status: "removed" }))
 }
 
@@ -270,6 +286,7 @@ pub(super) async fn unsuppress(State(state): State<ApiState>, _: NoQuery, body: 
 )]
 pub(super) async fn unsuppress_entry(
     State(state): State<ApiState>,
+    caller: Caller,
     Id(entry): Id,
     _: NoQuery,
 ) -> Answer<Done> {
@@ -278,7 +295,7 @@ pub(super) async fn unsuppress_entry(
             "an address must not be in a path, because access logs record paths; hint: POST /suppressions/remove",
         ));
     }
-    state.operations.unsuppress(&Actor::admin(), &entry, UNNAMED_REASON).await?;
+    state.operations.unsuppress(caller.actor(), &entry, UNNAMED_REASON).await?;
     Ok(Json(Done { status: "removed" }))
 }
 
@@ -293,13 +310,18 @@ pub(super) async fn unsuppress_entry(
     responses((status = 200, body = Certificate,
         description = "The data that was found, its treatment, and the data that remains elsewhere")),
 )]
-pub(super) async fn erase(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Certificate> {
+pub(super) async fn erase(
+    State(state): State<ApiState>,
+    caller: Caller,
+    _: NoQuery,
+    body: Body,
+) -> Answer<Certificate> {
     let person: EraseRequest = read(
         body,
         "the body must be {\"email\":\"an address\"} and may have \"apply\":true and \"suppress\":true",
     )?;
     let EraseRequest { email, apply, suppress } = person;
-    Ok(Json(state.operations.erase(&Actor::admin(), &email, apply, suppress).await?))
+    Ok(Json(state.operations.erase(caller.actor(), &email, apply, suppress).await?))
 }
 
 /// Reads a required JSON body.
@@ -311,5 +333,20 @@ pub(super) fn read<T: DeserializeOwned>(body: Body, must: &'static str) -> Resul
     if !body.trim_ascii().starts_with(b"{") {
         return Err(ApiError::invalid_body(must));
     }
-    serde_json::from_slice(&body).map_err(|_| ApiError::invalid_body(must))
+    serde_json::from_slice(&body).map_err(|_| ApiError::invalid_body(why_refused(&body, must)))
+}
+
+/// The message for an invalid body. Fields of earlier versions have a message of their own.
+fn why_refused(body: &[u8], must: &'static str) -> &'static str {
+    let named = |field| {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        body.get(field).is_some()
+    };
+    if named("suppress_by") {
+        "\"suppress_by\" is replaced by \"suppress\":true; the audit trail names the operator of the token"
+    } else if named("by") {
+        "leave \"by\" out: the audit trail names the operator of the token"
+    } else {
+        must
+    }
 }

@@ -29,7 +29,7 @@ impl Record {
         let path = request.extensions().get::<MatchedPath>().map_or(NONE, MatchedPath::as_str);
         Self {
             route: format!("{method} {path}"),
-            actor: caller.map_or(NONE, Caller::name).to_owned(),
+            actor: caller.map_or(NONE, |caller| caller.actor().as_str()).to_owned(),
             status: None,
         }
     }
@@ -65,10 +65,10 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             let request = Request::builder().method("X-MADE-UP").uri("/leads").body(Body::empty()).unwrap();
-            drop(Record::of(&request, Some(&Caller::Local)));
+            drop(Record::of(&request, None));
         });
         let sample =
-            r#"revenueflow_operator_requests_total{route="OTHER none",actor="local",status="aborted"} 1"#;
+            r#"revenueflow_operator_requests_total{route="OTHER none",actor="none",status="aborted"} 1"#;
         assert!(recorder.handle().render().contains(sample), "{}", recorder.handle().render());
     }
 }

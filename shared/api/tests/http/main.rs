@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod access;
+mod actors;
 mod crm;
 mod failures;
 mod lists;

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{App, Client, TOKEN, eager};
 
 /// Credentials with one operator for each list of scopes, named after its first one, and their tokens.
-fn credentials(operators: &[&[Scope]]) -> (Credentials, Vec<NewToken>) {
+pub(crate) fn credentials(operators: &[&[Scope]]) -> (Credentials, Vec<NewToken>) {
     let tokens: Vec<_> = operators.iter().map(|_| NewToken::random()).collect();
     let block = |(number, (scopes, token)): (usize, (&&[Scope], &NewToken))| {
         let (names, hash): (Vec<_>, _) = (scopes.iter().map(|scope| scope.as_str()).collect(), token.hash());
@@ -24,7 +24,7 @@ fn credentials(operators: &[&[Scope]]) -> (Credentials, Vec<NewToken>) {
     (Credentials::new(Some(&admin), Some(Operators::parse(&text).unwrap())), tokens)
 }
 
-fn client(app: &App, credentials: &Credentials, token: &str) -> Client {
+pub(crate) fn client(app: &App, credentials: &Credentials, token: &str) -> Client {
     let router = api::router(app.state_with(credentials.clone()));
     Client::new(router).with("authorization", &format!("Bearer {token}"))
 }

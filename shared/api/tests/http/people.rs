@@ -50,10 +50,10 @@ async fn held_lead_is_approved_without_its_analysis() {
     app.work().await;
     let shown = client.get(&format!("/leads/{id}")).await.ok();
     assert_eq!((&shown["status"], &shown["reviews"][0]["decision"]), (&json!("synced"), &json!("approved")));
-    assert_eq!(shown["reviews"][0]["by"], "admin");
+    assert_eq!(shown["reviews"][0]["by"], "local:http");
     let audit = client.get(&format!("/leads/{id}/audit")).await.ok();
     let approved = audit["items"].as_array().unwrap().iter().find(|event| event["kind"] == "review_approved");
-    assert_eq!(approved.unwrap()["actor"], "admin");
+    assert_eq!(approved.unwrap()["actor"], "local:http");
     assert_eq!(shown["reviews"].as_array().unwrap().len(), 1, "a repeated decision changes nothing");
     let written = in_the_crm(&app, &id).await;
     assert_eq!((&written["title"], written.get("fit_score")), (&json!("CTO"), None));
@@ -141,7 +141,7 @@ async fn suppression_list_hides_addresses_and_blocks_writes() {
     assert_eq!(remove().await.error(), (404, "not_found"));
     let removed = client.get("/suppressions/removed?limit=1").await.ok();
     assert!(removed["next_cursor"].is_string(), "three were removed");
-    assert_eq!(removed["items"][0]["removed_by"], "admin");
+    assert_eq!(removed["items"][0]["removed_by"], "local:http");
     assert_eq!(removed["items"][0]["removed_because"], "asked to come back");
 }
 
@@ -157,7 +157,7 @@ async fn erasure_may_suppress_the_person_as_well() {
     for part in ["backups", "the AI provider", "enrichment providers", "logs and alerts", "sender"] {
         assert!(remains.contains(part), "{part} in {remains}");
     }
-    assert_eq!(client.get("/suppressions").await.ok()["items"][0]["added_by"], "admin");
+    assert_eq!(client.get("/suppressions").await.ok()["items"][0]["added_by"], "local:http");
 }
 
 const TEAM: &str = r#"
