@@ -124,8 +124,8 @@ pub(super) fn count_refusal(reason: &'static str) {
 fn check_local(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.keys().any(|name| is_proxy_header(name.as_str())) {
         return Err(ApiError::forbidden(
-            "without ADMIN_TOKEN and WEBHOOK_SECRETS no request through a proxy is answered; hint: set both, \
-             docs/security.md says how to run behind a proxy",
+            "without credentials no request through a proxy is answered; hint: set ADMIN_TOKEN or \
+             OPERATORS_FILE, and WEBHOOK_SECRETS; docs/security.md says how to run behind a proxy",
         ));
     }
     // HTTP/2, and a request line with a whole URL, have the host in the URI.
@@ -136,7 +136,8 @@ fn check_local(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     };
     let Some(host) = host.filter(|host| is_loopback(host) && named.is_none_or(is_loopback)) else {
         return Err(ApiError::forbidden(
-            "without ADMIN_TOKEN only requests to a loopback address are answered: use 127.0.0.1 or localhost",
+            "without ADMIN_TOKEN or OPERATORS_FILE only requests to a loopback address are answered: use \
+             127.0.0.1 or localhost",
         ));
     };
     if headers.contains_key(header::ORIGIN) {
@@ -145,7 +146,9 @@ fn check_local(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
             matches!(scheme, "http" | "https") && authority.eq_ignore_ascii_case(host)
         });
         if !is_own {
-            return Err(ApiError::forbidden("without ADMIN_TOKEN pages of other origins are not answered"));
+            return Err(ApiError::forbidden(
+                "without ADMIN_TOKEN or OPERATORS_FILE pages of other origins are not answered",
+            ));
         }
     }
     Ok(())
