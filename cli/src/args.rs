@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// List the senders of leads, and try their mappings on payloads
     #[command(subcommand)]
     Sources(command::sources::SourcesCommand),
+    /// List acts that concern no single lead, and verify the audit trail
+    #[command(subcommand)]
+    Audit(command::audit::AuditCommand),
     /// Post a realistic campaign of leads to a running server
     ///
     /// Names and addresses are invented; the same seed and campaign give the same leads. If WEBHOOK_SECRETS

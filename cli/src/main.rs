@@ -62,6 +62,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Review(command) => command::review::run(&read_config()?, command).await,
         Command::Suppress(command) => command::suppress::run(&read_config()?, command).await,
         Command::Erase(options) => command::erase::run(&read_config()?, options).await,
+        Command::Audit(audit) => command::audit::run(&read_config()?, audit).await,
         Command::Quarantine(quarantine) => command::quarantine::run(&read_config()?, quarantine).await,
     }
 }

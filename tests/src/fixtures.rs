@@ -94,11 +94,13 @@ pub async fn lead(store: &Store, id: &LeadId) -> LeadRecord {
     store.lead(id).await.unwrap().expect("the lead is there")
 }
 
-/// The audit trail of a lead, after a check that its sequence numbers have no gap.
+/// The audit trail of a lead, after a check that its chain is intact.
 pub async fn audit(store: &Store, id: &LeadId) -> Vec<AuditEvent> {
     let events = store.audit(id, 0, 10_000).await.unwrap();
     let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
     assert_eq!(seqs, (1..).take(seqs.len()).collect::<Vec<i64>>());
+    let broken = store.check_lead_chain(id).await.unwrap().1;
+    assert_eq!(broken, None, "{events:?}");
     events
 }
 

@@ -37,8 +37,8 @@ pub(crate) async fn operations(config: &Config) -> anyhow::Result<Operations> {
     Ok(App::assemble(config).await?.operations)
 }
 
-/// The user of the command line. Who may use the database may take any name: the database's own access rules are
-/// what protects it.
+/// The user of the command line. Who may use the database may take any name: the database's own access rules
+/// are what protects it.
 pub(crate) fn actor() -> Actor {
     let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
     Actor::local(&user.unwrap_or_default())

@@ -232,8 +232,15 @@ async fn audit(operations: &Operations, id: &str, format: Format) -> anyhow::Res
     let rows = events.into_iter().map(|event| {
         let kind = serde_json::to_value(event.kind).map(|kind| flat(&kind)).unwrap_or_default();
         let delivery = event.delivery_id.map(|id| short(id.as_str()));
-        [event.seq.to_string(), utc(event.at), kind, or_dash(delivery), flat(&event.detail)]
+        [
+            event.seq.to_string(),
+            utc(event.at),
+            kind,
+            or_dash(event.actor),
+            or_dash(delivery),
+            flat(&event.detail),
+        ]
     });
-    table::print(["SEQ", "AT", "EVENT", "DELIVERY", "DETAIL"], &[], rows.collect());
+    table::print(["SEQ", "AT", "EVENT", "ACTOR", "DELIVERY", "DETAIL"], &[], rows.collect());
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::doc_markdown, reason = "clap prints the comments of arguments without Markdown")]
 
+pub(crate) mod audit;
 pub(crate) mod crm;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;

@@ -105,6 +105,17 @@ async fn suppression_entries_are_added_imported_and_removed() {
         (&removed["removed_by"], &removed["removed_because"]),
         (&json!("local:dana"), &json!("no partner any more"))
     );
+    let acts = folder.json(&["audit", "list", "--limit", "1"])["items"].clone();
+    assert_eq!(
+        (&acts[0]["kind"], &acts[0]["actor"], &acts[0]["seq"]),
+        (&json!("suppression_removed"), &json!("local:dana"), &json!(3))
+    );
+    let listed = folder.run(&["audit", "list", "--limit", "2"]);
+    assert!(
+        listed.text().contains("suppression_added") && listed.err.contains("--before 2"),
+        "{}",
+        listed.err
+    );
     let gone = folder.run(&["suppress", "remove", "acme.example"]).error();
     assert!(gone.contains("there is no suppression entry"), "{gone}");
 }
@@ -141,4 +152,41 @@ async fn erasure_is_previewed_applied_and_certified_again() {
     let erased = folder.json(&["erase", "bob@saas.example", "--yes", "--suppress"]);
     assert_eq!(erased["on_suppression_list"], json!(true));
     assert_eq!(folder.json(&["suppress", "list"])["items"][0]["added_by"], json!("local:dana"));
+}
+
+#[tokio::test]
+async fn a_change_of_the_audit_trail_is_found_and_named() {
+    let folder = Folder::new();
+    let ids = with_held_leads(&folder, &["ann", "bob"]).await;
+    folder.run(&["review", "rejudge", &ids[0]]);
+    folder.run(&["erase", "bob@saas.example", "--yes"]);
+    let intact = folder.run(&["audit", "verify"]);
+    assert_eq!(intact.code, Some(0), "{}", intact.err);
+    assert!(
+        intact.text().contains("of 2 leads, 1 other act") && intact.err.contains("intact"),
+        "{}",
+        intact.err
+    );
+    let result = folder.json(&["audit", "verify"]);
+    assert_eq!((&result["leads"], &result["acts"], &result["breaks"]), (&json!(2), &json!(1), &json!([])));
+    assert_eq!(result["acts_hash"].as_str().map(str::len), Some(43));
+    assert_eq!(folder.run(&["audit", "verify", "--lead", &ids[1]]).code, Some(0), "the erased lead");
+
+    let database = Database::connect(&url_of(&folder.path("revenueflow.db")), 1).await.expect("the file");
+    let changes = [
+        "DROP TRIGGER audit_event_update",
+        "UPDATE audit_event SET actor = 'eve' WHERE actor = 'local:dana'",
+    ];
+    for sql in changes {
+        let mut transaction = database.begin().await.expect("a transaction");
+        sqlx::query(sql).execute(&mut *transaction).await.expect("the owner may");
+        transaction.commit().await.expect("committed");
+    }
+    database.close().await;
+    let broken = folder.run(&["audit", "verify"]);
+    assert_eq!(broken.code, Some(1));
+    let text = broken.text();
+    assert!(ids.iter().all(|id| text.contains(&format!("BROKEN lead {id}: event "))), "{text}");
+    assert_eq!(folder.run(&["audit", "verify", "--lead", &ids[0][..12]]).code, Some(1));
+    assert!(folder.run(&["audit", "verify", "--lead", &"0".repeat(64)]).error().contains("there is no lead"));
 }

@@ -16,6 +16,7 @@
 
 mod access;
 mod answer;
+mod audit;
 mod boundary;
 mod crm;
 mod gauges;

@@ -26,7 +26,11 @@ CREATE TABLE lead (
     crm_record_id TEXT,
     failure       TEXT,                       -- the reason of a retry or of the dead-lettering, JSON
     created_at    BIGINT NOT NULL,
-    updated_at    BIGINT NOT NULL
+    updated_at    BIGINT NOT NULL,
+    -- An audit event of the lead, its newest one except while the lead is worked on: the end of the chain is known
+    -- without it.
+    audit_seq     BIGINT NOT NULL DEFAULT 0,
+    audit_hash    TEXT   NOT NULL DEFAULT ''
 );
 -- Of all leads. The condition is always true: it keeps PostgreSQL from reading this index for a list with a filter, which
 -- would search all leads if few match.
@@ -154,7 +158,7 @@ CREATE TABLE crm_limit (
 );
 CREATE INDEX crm_limit_idle ON crm_limit (touched_at);
 
--- The audit trail. Only appended to; an erasure replaces the detail with a hash. It outlives its lead.
+-- The audit trail. Only appended to; an erasure replaces the detail with a hash. It outlives an erased lead.
 CREATE TABLE audit_event (
     lead_id     TEXT   NOT NULL,
     seq         BIGINT NOT NULL,               -- per lead, from 1, without gaps
@@ -163,6 +167,8 @@ CREATE TABLE audit_event (
     actor       TEXT,                          -- NULL: the pipeline
     delivery_id TEXT,
     detail      TEXT   NOT NULL,               -- JSON
+    redacted    BIGINT NOT NULL DEFAULT 0,     -- 1: the detail is the hash of the detail
+    hash        TEXT   NOT NULL,               -- of this event and of the hash before it
     PRIMARY KEY (lead_id, seq)
 );
 
@@ -172,14 +178,16 @@ CREATE TABLE audit_act (
     at     BIGINT NOT NULL,
     kind   TEXT   NOT NULL,
     actor  TEXT   NOT NULL,
-    detail TEXT   NOT NULL                     -- JSON
+    detail TEXT   NOT NULL,                    -- JSON
+    hash   TEXT   NOT NULL                     -- of this act and of the hash before it
 );
 
 -- The newest act. Its one row is the lock of the chain.
 CREATE TABLE audit_act_head (
-    seq BIGINT NOT NULL
+    seq  BIGINT NOT NULL,
+    hash TEXT   NOT NULL
 );
-INSERT INTO audit_act_head (seq) VALUES (0);
+INSERT INTO audit_act_head (seq, hash) VALUES (0, '');
 
 -- The owner of each lead: written when the lead is routed, kept through revisions and replays.
 CREATE TABLE lead_assignment (
@@ -266,7 +274,9 @@ CREATE TABLE erased_person (
 CREATE TABLE erased_lead (
     lead_id    TEXT   NOT NULL PRIMARY KEY,
     email_hash TEXT   NOT NULL,
-    erased_at  BIGINT NOT NULL
+    erased_at  BIGINT NOT NULL,
+    audit_seq  BIGINT NOT NULL,                -- the audit event of the erasure
+    audit_hash TEXT   NOT NULL
 );
 CREATE INDEX erased_lead_of_person ON erased_lead (email_hash);
 

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connection::{self, STATEMENT_LIMIT};
-use crate::migrations::MIGRATOR;
+use crate::migrations::migrator;
 use crate::{DatabaseError, Pool, WriteTransaction};
 
 /// Time limit for acquiring a connection from the pool.
@@ -183,7 +183,7 @@ impl Database {
     pub async fn migrate(&self) -> Result<(), DatabaseError> {
         if self.backend == Backend::Postgres {
             let migrated = async {
-                MIGRATOR.run(&self.pool.inner).await?;
+                migrator(Backend::Postgres).run(&self.pool.inner).await?;
                 sqlx::raw_sql(POSTGRES_STORAGE).execute(&self.pool.inner).await?;
                 Ok::<(), DatabaseError>(())
             };
@@ -194,7 +194,7 @@ impl Database {
         if tables == 0 {
             self.mark_clean().await?;
         }
-        MIGRATOR.run(&self.pool.inner).await?;
+        migrator(Backend::Sqlite).run(&self.pool.inner).await?;
         if !self.is_clean().await? && sqlx::raw_sql("VACUUM").execute(&self.pool).await.is_ok() {
             self.mark_clean().await?;
         }
@@ -203,7 +203,7 @@ impl Database {
 
     /// Whether the schema is at least as new as this build expects.
     pub async fn is_migrated(&self) -> Result<bool, DatabaseError> {
-        let newest = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
+        let newest = migrator(self.backend).iter().map(|migration| migration.version).max().unwrap_or(0);
         let applied: Result<Option<i64>, _> =
             sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&self.pool).await;
         match applied {

@@ -3,20 +3,53 @@ use std::sync::LazyLock;
 use sqlx::SqlStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// The files of `migrations`, oldest first: number, description, text. Listed here because sqlx's macro would
-/// compile both database drivers a second time, for the compiler.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "initial", include_str!("../migrations/0001_initial.sql"))];
+use crate::Backend;
+
+/// A number, a description, and the text on SQLite and on PostgreSQL.
+type File = (i64, &'static str, &'static str, &'static str);
+
+/// The files of `migrations`, oldest first. Listed here because sqlx's macro would compile both database
+/// drivers a second time, for the compiler.
+const MIGRATIONS: [File; 2] = [
+    (
+        1,
+        "initial",
+        include_str!("../migrations/0001_initial.sql"),
+        include_str!("../migrations/0001_initial.sql"),
+    ),
+    (
+        2,
+        "protect audit",
+        include_str!("../migrations/0002_protect_audit.sqlite.sql"),
+        include_str!("../migrations/0002_protect_audit.postgres.sql"),
+    ),
+];
+
+static SQLITE: LazyLock<Migrator> =
+    LazyLock::new(|| all(MIGRATIONS.map(|(version, description, sqlite, _)| (version, description, sqlite))));
+
+static POSTGRES: LazyLock<Migrator> = LazyLock::new(|| {
+    all(MIGRATIONS.map(|(version, description, _, postgres)| (version, description, postgres)))
+});
+
+/// The migrations of a kind of database.
+pub(crate) fn migrator(backend: Backend) -> &'static Migrator {
+    match backend {
+        Backend::Sqlite => &SQLITE,
+        Backend::Postgres => &POSTGRES,
+    }
+}
 
 /// Ignores migrations that only a newer version knows: migrations only add to the schema, so that older code
 /// works with a newer one. Without this, a release that had a migration could not be rolled back.
-pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
-    let all = MIGRATIONS.map(|(version, description, sql)| {
+fn all<const N: usize>(files: [(i64, &'static str, &'static str); N]) -> Migrator {
+    let all = files.map(|(version, description, sql)| {
         Migration::new(version, description.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
     });
     let mut migrator = Migrator::with_migrations(all.into());
     migrator.set_ignore_missing(true);
     migrator
-});
+}
 
 #[cfg(test)]
 mod tests {
@@ -31,8 +64,15 @@ mod tests {
         let mut files: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
         files.retain(|name| Path::new(name).extension().is_some_and(|ending| ending == "sql"));
         files.sort();
-        let listed = MIGRATIONS
-            .map(|(version, description, _)| format!("{version:04}_{}.sql", description.replace(' ', "_")));
+        let mut listed = Vec::new();
+        for (version, description, sqlite, postgres) in MIGRATIONS {
+            let name = format!("{version:04}_{}", description.replace(' ', "_"));
+            if sqlite == postgres {
+                listed.push(format!("{name}.sql"));
+            } else {
+                listed.extend([format!("{name}.postgres.sql"), format!("{name}.sqlite.sql")]);
+            }
+        }
         assert_eq!(files, listed);
     }
 }

@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::migrations::MIGRATOR;
+use crate::migrations::migrator;
 use crate::{Backend, Database, DatabaseError};
 
 /// A migrated database that is deleted on drop.
@@ -125,7 +125,7 @@ fn url_of(server: &str, name: &str) -> String {
 /// The name of a migrated database that the tests of all processes copy. It stays on the server; each version
 /// of the schema has its own.
 async fn template(server: &str) -> String {
-    let checksums = MIGRATOR.iter().flat_map(|migration| migration.checksum.iter());
+    let checksums = migrator(Backend::Postgres).iter().flat_map(|migration| migration.checksum.iter());
     let version = checksums.fold(0_u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(*byte)));
     let name = format!("test_template_{version:x}");
     // One connection, because the lock belongs to it.

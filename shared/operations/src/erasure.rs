@@ -27,8 +27,8 @@ fn rows_of_leads() -> Vec<LeadRows> {
 
 impl Operations {
     /// Erases a person from the queue and the database; without `apply`, only reports the data. With
-    /// `suppress`, the person is first added to the suppression list, so that a new post is not written in the
-    /// meantime.
+    /// `suppress`, the person is first added to the suppression list, so that a new post is not written in
+    /// the meantime.
     ///
     /// The queue precedes the database, because finished jobs in the queue are found by the deliveries in the
     /// database. After a crash between the two, repeat the erasure.

@@ -3,6 +3,7 @@
 //!
 //! The HTTP interface and the command line both call [`Operations`]; no other code implements these acts.
 
+mod audit;
 mod checks;
 mod crm;
 mod erasure;
@@ -15,6 +16,7 @@ mod reconcile;
 mod routing;
 mod view;
 
+pub use audit::AuditVerification;
 pub use checks::{MappingState, Omissions, QueueState, RoutedOwner};
 pub use crm::{CrmStatus, RolledBack, RolledBackAction};
 pub use erasure::Certificate;
@@ -30,5 +32,8 @@ pub use people::{HeldLead, ReviewAnswer};
 pub use pipeline::{Alternative, Basis, Evaluated, PlannedLead, Replay};
 pub use reconcile::DrainedSpools;
 pub use routing::RoutingView;
-pub use store::{Act, ActKind, AuditEvent, Awaits, Cursor, LeadFilter, Suppression, Verdict, WrittenAction};
+pub use store::{
+    Act, ActKind, AuditBreak, AuditEvent, AuditProblem, Awaits, Cursor, LeadFilter, Suppression, Verdict,
+    WrittenAction,
+};
 pub use view::LeadView;

@@ -7,7 +7,7 @@ use pipeline::{Pipeline, Replay};
 use queue::{LeadQueue, QueueError};
 use serde::Serialize;
 use serde_json::json;
-use store::{Act, ActKind, AuditEvent, Cursor, DeadLetter, LeadFilter, Quarantined, Store};
+use store::{ActKind, Cursor, DeadLetter, LeadFilter, Quarantined, Store};
 
 use crate::{Explanation, LeadView, OtherLead, RoutingView};
 
@@ -165,22 +165,6 @@ impl Operations {
         };
         let items = page.items.into_iter().map(|record| LeadView::new(record, None)).collect();
         Ok(Page { items, next_cursor })
-    }
-
-    /// The audit events of a lead, oldest first, after event `after`.
-    pub async fn audit(
-        &self,
-        id: &LeadId,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<AuditEvent>, OperationError> {
-        self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
-        Ok(self.store.audit(id, after, limit.clamp(1, MAX_PAGE)).await?)
-    }
-
-    /// Up to `limit` acts that concern no lead, or more than one, newest first, before act `before`.
-    pub async fn acts(&self, before: Option<i64>, limit: u32) -> Result<Vec<Act>, OperationError> {
-        Ok(self.store.acts(before, limit.clamp(1, MAX_PAGE)).await?)
     }
 
     /// Explains the treatment of a lead.

@@ -6,6 +6,7 @@ use lead::Actor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::audit::{Head, act_link, sha256};
 use crate::codec::{Columns as _, to_json};
 use crate::{Result, Store};
 
@@ -36,10 +37,14 @@ pub enum ActKind {
     CrmHeld,
     /// Writes to a CRM were resumed.
     CrmResumed,
-    /// A pause of consumption was ended. Recorded before it ends, since the queue may be outside the database.
+    /// A pause of consumption was ended. Recorded before it ends, since the queue may be outside the
+    /// database.
     PauseEnded,
     /// A person was erased, also if nothing was found.
     PersonErased,
+    /// Leads were deleted at the end of their retention, with their audit events. The detail holds their
+    /// number and a hash of the ends of their chains.
+    LeadsRetired,
     /// A quarantined body was removed.
     QuarantinedRemoved,
     /// A dead letter of an unknown lead was sent again.
@@ -69,16 +74,23 @@ pub(crate) async fn append(
     kind: ActKind,
     detail: &Value,
 ) -> Result<()> {
-    let head = "UPDATE audit_act_head SET seq = seq + 1 RETURNING seq";
-    let seq: i64 = sqlx::query_scalar(head).fetch_one(&mut *connection).await?;
-    sqlx::query("INSERT INTO audit_act (seq, at, kind, actor, detail) VALUES ($1, $2, $3, $4, $5)")
-        .bind(seq)
+    // An update, because it locks the row on both databases.
+    let lock = sqlx::query("UPDATE audit_act_head SET seq = seq RETURNING seq, hash");
+    let row = lock.fetch_one(&mut *connection).await?;
+    let before = Head { seq: row.number("seq")?, hash: row.text("hash")? };
+    let (kind, detail) = (kind.as_text(), to_json(detail));
+    let head = before.next(&act_link(at, &kind, actor, &sha256(&detail)));
+    sqlx::query("INSERT INTO audit_act (seq, at, kind, actor, detail, hash) VALUES ($1, $2, $3, $4, $5, $6)")
+        .bind(head.seq)
         .bind(at)
-        .bind(kind.as_text())
+        .bind(&kind)
         .bind(actor.as_str())
-        .bind(to_json(detail))
-        .execute(connection)
+        .bind(&detail)
+        .bind(&head.hash)
+        .execute(&mut *connection)
         .await?;
+    let query = sqlx::query("UPDATE audit_act_head SET seq = $1, hash = $2");
+    query.bind(head.seq).bind(&head.hash).execute(connection).await?;
     Ok(())
 }
 

@@ -1,9 +1,19 @@
+//! The audit trail of leads.
+
+mod chain;
+mod remove;
+mod verify;
+
 use database::{Connection, DatabaseError, Rows};
 use jiff::Timestamp;
 use lead::{Actor, DeliveryId, LeadId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::chain::{EVENT_COLUMNS, Heads, Link, head_of};
+pub(crate) use self::chain::{Head, act_link, sha256};
+pub use self::remove::remove_chains;
+pub use self::verify::{AuditBreak, AuditProblem, ChainPosition, ChainsChecked, HeadTable};
 use crate::codec::{Columns as _, to_json};
 use crate::{Result, Store};
 
@@ -110,10 +120,12 @@ pub(crate) async fn append(
     kind: AuditKind,
     detail: &Value,
 ) -> Result<()> {
-    append_by(connection, None, lead, delivery, at, kind, detail).await
+    append_by(connection, None, lead, delivery, at, kind, detail).await?;
+    Ok(())
 }
 
-/// Appends an act, or without an actor an event of the pipeline, inside the caller's transaction.
+/// Appends an act, or without an actor an event of the pipeline, inside the caller's transaction, which holds
+/// the lock of the lead.
 pub(crate) async fn append_by(
     connection: &mut Connection,
     actor: Option<&Actor>,
@@ -122,61 +134,68 @@ pub(crate) async fn append_by(
     at: i64,
     kind: AuditKind,
     detail: &Value,
-) -> Result<()> {
+) -> Result<Head> {
+    let (kind, detail) = (kind.as_text(), to_json(detail));
+    let link = Link {
+        chain: lead.as_str(),
+        at,
+        kind: &kind,
+        actor: actor.map(Actor::as_str),
+        delivery: delivery.map(DeliveryId::as_str),
+        detail_sha256: &sha256(&detail),
+    };
+    let head = head_of(connection, lead).await?.next(&link);
     sqlx::query(
-        "INSERT INTO audit_event (lead_id, seq, at, kind, actor, delivery_id, detail) \
-         SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5, $6 FROM audit_event WHERE lead_id = $1",
+        "INSERT INTO audit_event (lead_id, seq, at, kind, actor, delivery_id, detail, hash) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(lead.as_str())
+    .bind(head.seq)
     .bind(at)
-    .bind(kind.as_text())
-    .bind(actor.map(|actor| actor.as_str().to_owned()))
-    .bind(delivery.map(|id| id.as_str().to_owned()))
-    .bind(to_json(detail))
-    .execute(connection)
+    .bind(&kind)
+    .bind(link.actor)
+    .bind(link.delivery)
+    .bind(&detail)
+    .bind(&head.hash)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    let query = sqlx::query("UPDATE lead SET audit_seq = $2, audit_hash = $3 WHERE lead_id = $1");
+    query.bind(lead.as_str()).bind(head.seq).bind(&head.hash).execute(connection).await?;
+    Ok(head)
 }
 
-/// Events of several leads that are appended with one statement.
+/// Events of several leads that are appended with one statement. The caller writes the heads of the chains to
+/// the rows of the leads where it writes these anyway.
 pub(crate) struct AuditEntries {
-    at: i64,
-    rows: Rows<6>,
+    heads: Heads,
+    rows: Rows<{ EVENT_COLUMNS.len() }>,
 }
 
 impl AuditEntries {
     /// No events yet; they will have this time, in milliseconds.
     pub(crate) fn at(at: i64) -> Self {
-        let rows = Rows::new(["lead_id", "place", "at", "kind", "delivery_id", "detail"]);
-        Self { at, rows }
+        Self { heads: Heads::at(at), rows: Rows::new(EVENT_COLUMNS) }
+    }
+
+    /// Sets the newest event of a lead, which the caller's transaction has locked. Without it the lead has
+    /// none.
+    pub(crate) fn continue_from(&mut self, lead: &LeadId, head: Head) {
+        self.heads.set(lead, head);
     }
 
     /// Adds an event after the others of its lead.
     pub(crate) fn push(&mut self, lead: &LeadId, delivery: &DeliveryId, kind: AuditKind, detail: &Value) {
-        let place = i64::try_from(self.rows.len()).unwrap_or(i64::MAX);
-        self.rows.push([
-            lead.as_str().into(),
-            place.into(),
-            self.at.into(),
-            kind.as_text().into(),
-            delivery.as_str().into(),
-            to_json(detail).into(),
-        ]);
+        self.rows.push(self.heads.push(lead, delivery, &kind.as_text(), detail));
     }
 
-    /// Appends the events inside the caller's transaction, which holds the locks of their leads.
+    /// The newest event of a lead, with those that were added.
+    pub(crate) fn head(&self, lead: &LeadId) -> Option<&Head> {
+        self.heads.get(lead)
+    }
+
+    /// Appends the events inside the caller's transaction.
     pub(crate) async fn append(self, connection: &mut Connection) -> Result<()> {
-        self.rows
-            .execute(
-                connection,
-                "INSERT INTO audit_event (lead_id, seq, at, kind, delivery_id, detail) \
-                 SELECT lead_id, ROW_NUMBER() OVER (PARTITION BY lead_id ORDER BY place) \
-                          + COALESCE((SELECT MAX(seq) FROM audit_event AS before \
-                                      WHERE before.lead_id = given.lead_id), 0), \
-                        at, kind, delivery_id, detail FROM given",
-            )
-            .await?;
-        Ok(())
+        chain::insert(connection, self.rows).await
     }
 }
 

@@ -1,6 +1,7 @@
 use database::{Cell, Connection, Rows};
 use lead::{LeadId, LeadStatus};
 
+use crate::audit::Head;
 use crate::{AnalysisRecord, Result};
 
 /// What work on a lead changes in its row. Everything that is none stays as it is.
@@ -12,12 +13,14 @@ pub(crate) struct LeadChange<'a> {
     pub(crate) analysis: Option<&'a AnalysisRecord>,
     /// The CRM and the record that the lead was written to.
     pub(crate) written: Option<(&'a str, &'a str)>,
+    /// The newest audit event.
+    pub(crate) audit: Option<&'a Head>,
 }
 
 /// Changes of the rows of leads, one for each lead at most.
 pub(crate) struct LeadChanges {
     now: i64,
-    rows: Rows<12>,
+    rows: Rows<14>,
 }
 
 impl LeadChanges {
@@ -35,12 +38,14 @@ impl LeadChanges {
             "crm_provider",
             "crm_record_id",
             "updated_at",
+            "audit_seq",
+            "audit_hash",
         ];
         Self { now, rows: Rows::new(columns) }
     }
 
     pub(crate) fn push(&mut self, change: &LeadChange<'_>) {
-        let LeadChange { lead, status, analysis, written } = change;
+        let LeadChange { lead, status, analysis, written, audit } = change;
         let verdict = analysis.map(|analysis| &analysis.verdict);
         let word = |word: Option<&str>| Cell::from(word.map(str::to_owned));
         self.rows.push([
@@ -56,6 +61,8 @@ impl LeadChanges {
             word(written.map(|(provider, _)| provider)),
             word(written.map(|(_, record)| record)),
             status.map(|_| self.now).into(),
+            audit.map(|head| head.seq).into(),
+            word(audit.map(|head| head.hash.as_str())),
         ]);
     }
 
@@ -73,7 +80,9 @@ impl LeadChanges {
                  fallback = COALESCE(given.fallback, lead.fallback), \
                  crm_provider = COALESCE(given.crm_provider, lead.crm_provider), \
                  crm_record_id = COALESCE(given.crm_record_id, lead.crm_record_id), \
-                 updated_at = COALESCE(given.updated_at, lead.updated_at) \
+                 updated_at = COALESCE(given.updated_at, lead.updated_at), \
+                 audit_seq = COALESCE(given.audit_seq, lead.audit_seq), \
+                 audit_hash = COALESCE(given.audit_hash, lead.audit_hash) \
                  FROM given WHERE lead.lead_id = given.lead_id",
             )
             .await?;

@@ -54,7 +54,9 @@ pub use acts::{Act, ActKind};
 pub use analysis::{AnalysisRecord, RejectedAnswer};
 pub use assignment::{Assignment, Breach, CrmSync, OwnerCount};
 pub use attempts::Attempts;
-pub use audit::{AuditEvent, AuditKind};
+pub use audit::{
+    AuditBreak, AuditEvent, AuditKind, AuditProblem, ChainPosition, ChainsChecked, HeadTable, remove_chains,
+};
 pub use crm_facts::{CrmFacts, CrmRead};
 pub use crm_hold::CrmHold;
 pub use cursor::Cursor;

@@ -33,6 +33,7 @@ const TOKEN: &str = "operator_token";
         super::leads::list,
         super::leads::show,
         super::leads::audit,
+        super::audit::acts,
         super::leads::explain,
         super::leads::replay,
         super::people::responded,
@@ -67,6 +68,7 @@ const TOKEN: &str = "operator_token";
         (name = "parked", description = "Failures: dead letters and quarantined bodies"),
         (name = "crm", description = "Planned writes to the CRM, and the hold of all writes"),
         (name = "people", description = "Decisions by people: reviews of held leads, responses, suppressions and erasures"),
+        (name = "audit", description = "Acts that concern no single lead"),
         (name = "service", description = "The service itself"),
     ),
 )]

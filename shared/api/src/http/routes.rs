@@ -10,7 +10,7 @@ use operators::Scope;
 
 use super::access::{Caller, count_refusal};
 use super::answer::ApiError;
-use super::{ApiState, crm, health, leads, openapi, parked, pauses, people};
+use super::{ApiState, audit, crm, health, leads, openapi, parked, pauses, people};
 
 /// A method and a path, the scope that they require, and their handler.
 pub(super) struct Route {
@@ -37,6 +37,7 @@ pub(super) fn routes() -> Vec<Route> {
         on_post("/leads/{id}/promote", Crm, crm::promote),
         on_post("/crm/rollback", Crm, crm::rollback),
         on_post("/crm/resume", Crm, crm::resume),
+        on_get("/audit", Read, audit::acts),
         on_get("/pauses", Read, pauses::list),
         on_post("/pauses/{dependency}/resume", Redrive, pauses::resume),
         on_get("/reviews", Read, people::held),

@@ -143,6 +143,14 @@ async fn suppression_list_hides_addresses_and_blocks_writes() {
     assert!(removed["next_cursor"].is_string(), "three were removed");
     assert_eq!(removed["items"][0]["removed_by"], "local:http");
     assert_eq!(removed["items"][0]["removed_because"], "asked to come back");
+
+    let acts = client.get("/audit?limit=2").await.ok();
+    assert_eq!(acts["items"][0]["kind"], "suppression_removed");
+    assert_eq!((&acts["items"][0]["actor"], &acts["next_before"]), (&json!("admin"), &json!(5)));
+    let rest = client.get("/audit?before=5").await.ok();
+    assert_eq!((rest["items"].as_array().unwrap().len(), rest.get("next_before")), (4, None));
+    assert!(!(acts.to_string() + &rest.to_string()).contains('@'), "{acts} {rest}");
+    assert_eq!(client.get("/audit?before=0").await.error(), (400, "invalid_query"));
 }
 
 #[tokio::test]

@@ -43,9 +43,22 @@ impl Store {
             .collect();
         // Concurrent transactions lock leads in the order of their ids, so that none blocks another for ever.
         candidates.sort_by_key(|(event, ..)| event.lead_id.as_str());
-        let mut leads =
-            Rows::new(["lead_id", "email", "campaign_id", "content", "delivery_id", "received_at", "now"]);
+        let mut leads = Rows::new([
+            "lead_id",
+            "email",
+            "campaign_id",
+            "content",
+            "delivery_id",
+            "received_at",
+            "now",
+            "audit_seq",
+            "audit_hash",
+        ]);
+        // The heads of the chains are in the rows of the leads, which are inserted first.
+        let mut expected = AuditEntries::at(now);
         for (event, delivery, content) in &candidates {
+            expected.push(&event.lead_id, delivery, AuditKind::Accepted, &accepted_detail(event, 1));
+            let head = expected.head(&event.lead_id);
             leads.push([
                 event.lead_id.as_str().into(),
                 event.lead.email.expose().into(),
@@ -54,15 +67,19 @@ impl Store {
                 delivery.as_str().into(),
                 to_millis(event.received_at).into(),
                 now.into(),
+                head.map(|head| head.seq).into(),
+                head.map(|head| head.hash.clone()).into(),
             ]);
         }
         let inserted = leads
             .fetch_all(
                 connection,
                 "INSERT INTO lead (lead_id, email, campaign_id, content, status, revision, delivery_id, received_at, \
-                                   created_at, updated_at) \
-                 SELECT lead_id, email, campaign_id, content, 'queued', 1, delivery_id, received_at, now, now \
-                 FROM given WHERE true ON CONFLICT (lead_id) DO NOTHING RETURNING lead_id",
+                                   created_at, updated_at, audit_seq, audit_hash) \
+                 SELECT lead_id, email, campaign_id, content, 'queued', 1, delivery_id, received_at, now, now, \
+                        audit_seq, audit_hash \
+                 FROM given WHERE NOT EXISTS (SELECT 1 FROM audit_event e WHERE e.lead_id = given.lead_id) \
+                 ON CONFLICT (lead_id) DO NOTHING RETURNING lead_id",
             )
             .await?;
         let new: HashSet<_> = inserted.iter().map(|row| row.text("lead_id")).collect::<Result<_>>()?;

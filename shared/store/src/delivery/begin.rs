@@ -61,7 +61,7 @@ impl Store {
         // The judgement of a work that was interrupted may not be in the lead's row yet.
         let mut rows = LeadChanges::at(now);
         let (status, analysis) = (Some(LeadStatus::Processing), work.analysis.as_deref());
-        rows.push(&LeadChange { lead, status, analysis, written: None });
+        rows.push(&LeadChange { lead, status, analysis, written: None, audit: None });
         rows.write(&mut transaction).await?;
         transaction.commit().await?;
         Ok(Begun::Work(Box::new(work)))

@@ -1,11 +1,10 @@
 use database::{Connection, IdOfLead, LeadRows};
 use lead::{Actor, LeadId};
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use super::{ByHand, Found, REDUCED, REMOVED};
-use crate::audit::{self, AuditKind};
+use crate::audit::{self, AuditKind, sha256};
 use crate::codec::Columns as _;
 use crate::{Result, assignment, lock_lead};
 
@@ -61,12 +60,21 @@ pub(super) async fn erase_lead(
     }
     found.add("lead", remove(connection, "lead", "lead_id = $1", lead, apply).await?, REMOVED);
     if apply {
+        let head =
+            audit::append_by(connection, actor, lead, None, now, AuditKind::Erased, &json!({})).await?;
         let query = sqlx::query(
-            "INSERT INTO erased_lead (lead_id, email_hash, erased_at) VALUES ($1, $2, $3) \
-             ON CONFLICT (lead_id) DO UPDATE SET erased_at = excluded.erased_at",
+            "INSERT INTO erased_lead (lead_id, email_hash, erased_at, audit_seq, audit_hash) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (lead_id) DO UPDATE \
+             SET erased_at = excluded.erased_at, audit_seq = excluded.audit_seq, audit_hash = excluded.audit_hash",
         );
-        query.bind(lead.as_str()).bind(hash).bind(now).execute(&mut *connection).await?;
-        audit::append_by(connection, actor, lead, None, now, AuditKind::Erased, &json!({})).await?;
+        query
+            .bind(lead.as_str())
+            .bind(hash)
+            .bind(now)
+            .bind(head.seq)
+            .bind(&head.hash)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }
@@ -111,34 +119,26 @@ async fn reduce_actions(connection: &mut Connection, lead: &LeadId, apply: bool,
     Ok(rows.len() as u64)
 }
 
+/// Replaces the details of audit events by their hashes, which the chain of the events covers.
 async fn reduce_audit(connection: &mut Connection, lead: &LeadId, apply: bool) -> Result<u64> {
-    let query = sqlx::query("SELECT seq, detail FROM audit_event WHERE lead_id = $1 AND kind <> 'erased'");
+    let query = sqlx::query(
+        "SELECT seq, detail FROM audit_event WHERE lead_id = $1 AND kind <> 'erased' AND redacted = 0",
+    );
     let rows = query.bind(lead.as_str()).fetch_all(&mut *connection).await?;
-    let mut reduced = 0;
-    for row in &rows {
-        let detail = row.text("detail")?;
-        let is_hashed =
-            serde_json::from_str::<Value>(&detail).is_ok_and(|detail| detail["sha256"].is_string());
-        if is_hashed {
-            continue; // by an earlier erasure
-        }
-        reduced += 1;
-        if apply {
-            sqlx::query("UPDATE audit_event SET detail = $3 WHERE lead_id = $1 AND seq = $2")
-                .bind(lead.as_str())
-                .bind(row.number("seq")?)
-                .bind(hashed(&detail))
-                .execute(&mut *connection)
-                .await?;
-        }
+    for row in rows.iter().filter(|_| apply) {
+        sqlx::query("UPDATE audit_event SET detail = $3, redacted = 1 WHERE lead_id = $1 AND seq = $2")
+            .bind(lead.as_str())
+            .bind(row.number("seq")?)
+            .bind(hashed(&row.text("detail")?))
+            .execute(&mut *connection)
+            .await?;
     }
-    Ok(reduced)
+    Ok(rows.len() as u64)
 }
 
 /// The hash of a text, as JSON.
 fn hashed(text: &str) -> String {
-    let hex: Vec<String> = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({ "sha256": hex.concat() }).to_string()
+    json!({ "sha256": sha256(text) }).to_string()
 }
 
 /// The records written for a lead in external CRMs, that is, in any but the mock CRM.

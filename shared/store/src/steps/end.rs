@@ -41,6 +41,8 @@ pub(super) async fn finish(
         if !closed.contains(call.delivery.as_str()) {
             continue;
         }
+        let (kind, detail) = finish.audited(effects);
+        audit.push(&call.lead, &call.delivery, kind, &detail);
         leads.push(&LeadChange {
             lead: &call.lead,
             status: present.is_newest.then(|| finish.status()),
@@ -49,9 +51,8 @@ pub(super) async fn finish(
                 Finish::Synced { provider, record_id } => Some((provider, record_id)),
                 _ => None,
             },
+            audit: audit.head(&call.lead),
         });
-        let (kind, detail) = finish.audited(effects);
-        audit.push(&call.lead, &call.delivery, kind, &detail);
     }
     leads.write(connection).await?;
     for End { call, finish, .. } in &ends {

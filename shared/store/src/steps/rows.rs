@@ -80,6 +80,7 @@ impl ChangeRows {
                 status: Some(LeadStatus::Processing),
                 analysis: call.analysis.as_deref(),
                 written: None,
+                audit: audit.head(&call.lead),
             });
         }
     }

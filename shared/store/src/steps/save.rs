@@ -16,7 +16,7 @@ use super::rows::ChangeRows;
 use super::{Acknowledge, Acknowledgement, Change, end, plan};
 use crate::analysis::analysis_id;
 use crate::assignment::{Routed, assign};
-use crate::audit::AuditEntries;
+use crate::audit::{AuditEntries, Head};
 use crate::codec::Columns as _;
 use crate::delivery::state_of;
 use crate::state::EnrichmentRetry;
@@ -125,6 +125,8 @@ pub(super) struct Present {
     is_judged: bool,
     /// Whether the lead has actions in the ledger.
     pub(super) has_actions: bool,
+    /// The newest audit event of the lead.
+    audit: Head,
 }
 
 #[async_trait]
@@ -149,6 +151,7 @@ impl GroupWrite for Saves {
                 continue;
             }
             replies.push(Reply::Saved);
+            audit.continue_from(&call.lead, present.audit.clone());
             rows.add(call, present, &mut audit);
             match &call.then {
                 Then::Nothing => {}
@@ -192,6 +195,10 @@ impl Present {
             crm_facts: row.optional_json("crm_facts")?,
             is_judged: row.flag("is_judged")?,
             has_actions: row.flag("has_actions")?,
+            audit: match (row.optional_number("audit_seq")?, row.optional_text("audit_hash")?) {
+                (Some(seq), Some(hash)) => Head { seq, hash },
+                _ => Head::default(),
+            },
         })
     }
 
@@ -238,8 +245,10 @@ async fn lock(connection: &mut Connection, calls: &[Call]) -> Result<HashMap<Str
              CAST(CASE WHEN EXISTS (SELECT 1 FROM analysis a WHERE a.analysis_id = given.analysis_id) \
                   THEN 1 ELSE 0 END AS BIGINT) AS is_judged, \
              CAST(CASE WHEN EXISTS (SELECT 1 FROM crm_action c WHERE c.lead_id = d.lead_id) \
-                  THEN 1 ELSE 0 END AS BIGINT) AS has_actions \
-             FROM given JOIN delivery d ON d.delivery_id = given.delivery_id JOIN lead l ON l.lead_id = d.lead_id",
+                  THEN 1 ELSE 0 END AS BIGINT) AS has_actions, e.seq AS audit_seq, e.hash AS audit_hash \
+             FROM given JOIN delivery d ON d.delivery_id = given.delivery_id JOIN lead l ON l.lead_id = d.lead_id \
+             LEFT JOIN audit_event e ON e.lead_id = d.lead_id \
+                  AND e.seq = (SELECT MAX(m.seq) FROM audit_event m WHERE m.lead_id = d.lead_id)",
         )
         .await?;
     rows.iter().map(|row| Ok((row.text("delivery_id")?, Present::read(row)?))).collect()

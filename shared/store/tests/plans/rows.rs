@@ -30,8 +30,8 @@ pub(crate) async fn fill(database: &Database) {
         "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, state, attempts, \
          created_at, updated_at) \
          SELECT md5('a' || n), id, 'd' || id, 0, 'mock', 'upsert_lead', repeat('x', 200), 'done', 1, n, n FROM",
-        "INSERT INTO audit_event (lead_id, seq, at, kind, delivery_id, detail) \
-         SELECT id, 1, n, 'accepted', 'd' || id, repeat('x', 100) FROM",
+        "INSERT INTO audit_event (lead_id, seq, at, kind, delivery_id, detail, hash) \
+         SELECT id, 1, n, 'accepted', 'd' || id, repeat('x', 100), md5('h' || n) FROM",
         "INSERT INTO lead_assignment (lead_id, delivery_id, round, owner, routed, had_it, assigned_at, due_at, crm_sync, \
          breached_at) \
          SELECT id, 'd' || id, 1, 'owner' || n % 20, '{}', '[]', n, CASE WHEN n % 1000 < 5 THEN n END, \
@@ -47,7 +47,7 @@ pub(crate) async fn fill(database: &Database) {
          SELECT 'd' || id, 1, id, 'approved', 'ann', n FROM",
         "INSERT INTO suppression (entry, kind, reason, added_by, added_at) SELECT id, 'address', 'r', 'ann', n FROM",
         "INSERT INTO erased_person (email_hash, erased_at) SELECT id, n FROM",
-        "INSERT INTO erased_lead (lead_id, email_hash, erased_at) SELECT 'e' || id, id, n FROM",
+        "INSERT INTO erased_lead (lead_id, email_hash, erased_at, audit_seq, audit_hash) SELECT 'e' || id, id, n, 1, 'h' FROM",
         "INSERT INTO crm_limit (scope, sent, touched_at) SELECT id, '1:1', n FROM",
     ];
     let numbered =

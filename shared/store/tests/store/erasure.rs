@@ -279,17 +279,17 @@ async fn a_suppression_of_an_older_version_works_and_is_removable(fixture: Fixtu
 async fn a_removed_entry_is_saved_with_remover_and_reason(fixture: Fixture) {
     let store = fixture.store().await;
     let ann = Suppressed::parse("ann@x.io").unwrap();
-    store.suppress(&Actor::admin(), &ann, "asked by phone").await.unwrap();
+    store.suppress(&Actor::local("dana"), &ann, "asked by phone").await.unwrap();
     fixture.advance(60);
     assert!(store.unsuppress(&Actor::admin(), &ann.entry(), "asked to come back").await.unwrap());
     assert!(!store.unsuppress(&Actor::admin(), &ann.entry(), "again").await.unwrap());
     let kept = store.removed_suppressions(None, 10).await.unwrap();
     assert_eq!(kept.len(), 1);
     let removal = kept[0].removal.as_ref().unwrap();
-    assert_eq!((kept[0].entry.clone(), kept[0].added_by.as_str()), (ann.entry(), "dana"));
+    assert_eq!((kept[0].entry.clone(), kept[0].added_by.as_str()), (ann.entry(), "local:dana"));
     assert_eq!(
         (removal.removed_by.as_str(), removal.removed_because.as_str()),
-        ("eve", "asked to come back")
+        ("admin", "asked to come back")
     );
     assert!(removal.removed_at > kept[0].added_at);
 }

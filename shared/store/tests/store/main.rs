@@ -4,6 +4,7 @@
 
 mod accept;
 mod assignments;
+mod audit;
 mod concurrency;
 mod dead_letters;
 mod enrichment;
