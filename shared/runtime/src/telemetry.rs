@@ -22,7 +22,7 @@ pub enum LogFormat {
 
 /// The crates of this workspace that log, by the crate names in log targets. Lines of every other crate
 /// beyond [`FOREIGN_LEVEL`] are dropped, whatever `RUST_LOG` says.
-const OWN: [&str; 32] = [
+const OWN: [&str; 33] = [
     "analysis",
     "api",
     "assembly",
