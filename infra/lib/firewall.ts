@@ -47,6 +47,7 @@ const CREDENTIAL_HEADERS = [
   'x-hubspot-signature-v3',
   'typeform-signature',
   'calendly-webhook-signature',
+  'x-webflow-signature',
 ];
 
 /** Headers that must not be logged. */
@@ -59,6 +60,9 @@ const SECRET_HEADERS = [...CREDENTIAL_HEADERS, 'cookie'];
 const UNPROVEN_PER_ADDRESS = 100;
 
 const WINDOW_SECONDS = 300;
+
+/** `/leads` and the paths of named sources, whose names have 1 to 32 of these characters. A lead's id has 64. */
+const WEBHOOK_URI = '/leads(/[a-z][a-z0-9-]{0,31})?$';
 
 /** The name of the firewall in CloudWatch's metrics: an account may have one per stage. */
 export function firewallMetricName(stage: Stage): string {
@@ -167,7 +171,7 @@ export class Firewall extends Construct {
       },
     });
   }
-  /** Matches any request but `POST /leads` from an address outside these networks. */
+  /** Matches any request but a webhook, from an address outside these networks. */
   private outsideOperatorNetworks(stage: Stage, operators: readonly string[]): wafv2.CfnWebACL.StatementProperty {
     const known = new wafv2.CfnIPSet(this, 'Operators', {
       name: name(stage, 'operators'),
@@ -178,12 +182,13 @@ export class Firewall extends Construct {
     const textTransformations = [{ priority: 0, type: 'NONE' }];
     const isPost = { fieldToMatch: { method: {} }, positionalConstraint: 'EXACTLY', searchString: 'POST' };
     // The path starts with the stage's name, unless the API has a custom domain.
-    const isLeads = { fieldToMatch: { uriPath: {} }, positionalConstraint: 'ENDS_WITH', searchString: '/leads' };
-    const isWebhook = {
-      andStatement: {
-        statements: [isPost, isLeads].map((match) => ({ byteMatchStatement: { ...match, textTransformations } })),
+    const statements = [
+      { byteMatchStatement: { ...isPost, textTransformations } },
+      {
+        regexMatchStatement: { fieldToMatch: { uriPath: {} }, regexString: WEBHOOK_URI, textTransformations },
       },
-    };
+    ];
+    const isWebhook = { andStatement: { statements } };
     const isOperator = { ipSetReferenceStatement: { arn: known.attrArn } };
     return {
       andStatement: {

@@ -18,7 +18,7 @@ import type { Domain, Stage } from './stages.ts';
 export interface HttpApiProps {
   readonly stage: Stage;
   readonly key: kms.IKey;
-  /** Answers `POST /leads`. */
+  /** Answers the webhooks. */
   readonly ingest: lambda.Alias;
   /** Answers everything else. */
   readonly operate: lambda.Alias;
@@ -38,6 +38,11 @@ const ANSWERS: readonly [string, apigateway.ResponseType, string, string][] = [
   ],
   ['TheirFault', apigateway.ResponseType.DEFAULT_4XX, 'bad_request', 'the request cannot be answered'],
 ];
+
+/** The routes of webhooks, all with POST: of the unnamed sender, and of named ones. */
+export const WEBHOOK_PATHS = ['/leads', '/leads/{id}'] as const;
+
+export type WebhookPath = (typeof WEBHOOK_PATHS)[number];
 
 /** TLS 1.2 and newer; the default would still speak TLS 1.0. */
 const TLS_POLICY = apigateway.SecurityPolicy.TLS13_1_2_PFS_PQ_2025_09;
@@ -65,6 +70,11 @@ export class HttpApi extends Construct {
     this.#stageName = stage.name;
     this.accessLog = logGroup(this, 'AccessLog', stage, key, `/aws/apigateway/${name(stage, 'access')}`);
 
+    const ingestLimits = {
+      ...OBSERVED,
+      throttlingRateLimit: stage.http.ingest.perSecond,
+      throttlingBurstLimit: stage.http.ingest.burst,
+    };
     this.api = new apigateway.RestApi(this, 'Api', {
       restApiName: name(stage, 'api'),
       description: `RevenueFlow ${stage.name}`,
@@ -78,11 +88,7 @@ export class HttpApi extends Construct {
         throttlingRateLimit: stage.http.operate.perSecond,
         throttlingBurstLimit: stage.http.operate.burst,
         methodOptions: {
-          '/leads/POST': {
-            ...OBSERVED,
-            throttlingRateLimit: stage.http.ingest.perSecond,
-            throttlingBurstLimit: stage.http.ingest.burst,
-          },
+          ...Object.fromEntries(WEBHOOK_PATHS.map((path) => [`${path}/POST`, ingestLimits])),
         },
         accessLogDestination: new apigateway.LogGroupLogDestination(this.accessLog),
         accessLogFormat: apigateway.AccessLogFormat.custom(
@@ -122,7 +128,11 @@ export class HttpApi extends Construct {
     leads.addMethod('ANY', call(operate));
     this.api.root.addMethod('ANY', call(operate));
     this.api.root.addProxy({ anyMethod: true, defaultIntegration: call(operate) });
-    leads.addProxy({ anyMethod: true, defaultIntegration: call(operate) });
+    // A named source posts to its own path; operators read a lead there.
+    const one = leads.addResource('{id}');
+    one.addMethod('POST', call(ingest));
+    one.addMethod('ANY', call(operate));
+    one.addProxy({ anyMethod: true, defaultIntegration: call(operate) });
 
     for (const [id, type, error, message] of ANSWERS) {
       this.api.addGatewayResponse(id, {

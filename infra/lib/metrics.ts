@@ -5,7 +5,7 @@ import type { Construct } from 'constructs';
 
 import { firewallMetricName } from './firewall.ts';
 import type { RustFunction } from './functions.ts';
-import type { HttpApi } from './http.ts';
+import { WEBHOOK_PATHS, type HttpApi, type WebhookPath } from './http.ts';
 import { METRICS_NAMESPACE } from './names.ts';
 import type { Stage } from './stages.ts';
 
@@ -78,8 +78,13 @@ export class Metrics {
     return new cloudwatch.Metric({ namespace: this.ofLogs, metricName, dimensionsMap, statistic: 'sum', period });
   }
 
-  /** API Gateway's metrics of `POST /leads`. They also count requests that never reach the functions. */
-  webhooks(metricName: string, statistic: string, period: Duration): cloudwatch.Metric {
+  /** API Gateway's metrics of a route of webhooks. They also count requests that never reach the functions. */
+  webhooks(
+    metricName: string,
+    statistic: string,
+    period: Duration,
+    resource: WebhookPath = '/leads',
+  ): cloudwatch.Metric {
     const { api } = this.props.http;
     return new cloudwatch.Metric({
       namespace: 'AWS/ApiGateway',
@@ -88,7 +93,7 @@ export class Metrics {
         ApiName: api.restApiName,
         Stage: api.deploymentStage.stageName,
         Method: 'POST',
-        Resource: '/leads',
+        Resource: resource,
       },
       statistic,
       period,
@@ -110,16 +115,22 @@ export class Metrics {
   }
 
   /**
-   * How many times faster than its budget allows `POST /leads` fails; fewer than three errors count as none.
+   * How many times faster than its budget allows webhooks fail, on both routes together; fewer than three
+   * errors count as none.
    */
   burnRate(period: Duration): cloudwatch.MathExpression {
     const id = `${period.toMinutes()}m`; // two of these metrics share a graph
+    // A route without requests has no data.
+    const sum = (kind: string) => WEBHOOK_PATHS.map((_, index) => `FILL(${kind}${index}${id}, 0)`).join(' + ');
+    const [errors, requests] = [sum('errors'), sum('requests')];
     return new cloudwatch.MathExpression({
-      expression: `IF(errors${id} > 2, errors${id} / requests${id} / ${ERROR_BUDGET}, 0)`,
-      usingMetrics: {
-        [`errors${id}`]: this.webhooks('5XXError', 'sum', period),
-        [`requests${id}`]: this.webhooks('Count', 'sum', period),
-      },
+      expression: `IF(${errors} > 2, (${errors}) / (${requests}) / ${ERROR_BUDGET}, 0)`,
+      usingMetrics: Object.fromEntries(
+        WEBHOOK_PATHS.flatMap((path, index) => [
+          [`errors${index}${id}`, this.webhooks('5XXError', 'sum', period, path)],
+          [`requests${index}${id}`, this.webhooks('Count', 'sum', period, path)],
+        ]),
+      ),
       period,
       label: `over ${period.toHumanString()}`,
     });

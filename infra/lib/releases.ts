@@ -7,7 +7,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
 
 import type { RustFunction } from './functions.ts';
-import type { HttpApi } from './http.ts';
+import { WEBHOOK_PATHS, type HttpApi } from './http.ts';
 import { intended } from './nag.ts';
 import { METRICS_NAMESPACE, name } from './names.ts';
 import { nodeFunction } from './node.ts';
@@ -120,11 +120,13 @@ function faultIndicators(
     alarmDescription: 'Requests are answered with 5xx; a release in progress is rolled back.',
   });
   return {
-    ingest: { Answers: answers([['POST', '/leads']]) },
+    ingest: { Answers: answers(WEBHOOK_PATHS.map((path) => ['POST', path])) },
     // Individual leads are dead-lettered on any day, so the threshold is higher.
     enrich: { NotReady: trouble('not_ready', 3), GivenUp: trouble('given_up', 10) },
     api: {
-      Answers: answers(['/', '/leads', '/leads/{proxy+}', '/{proxy+}'].map((resource) => ['ANY', resource])),
+      Answers: answers(
+        ['/', '/leads', '/leads/{id}', '/leads/{id}/{proxy+}', '/{proxy+}'].map((resource) => ['ANY', resource]),
+      ),
     },
   };
 }

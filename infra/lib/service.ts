@@ -76,7 +76,11 @@ export class ServiceStack extends Stack {
    */
   private ingest(): RustFunction {
     const { queue, overflow, overflowArn, secrets } = this.data;
-    const ingest = this.function('ingest', { inVpc: false, reserved: this.stage.reserved?.ingest });
+    const ingest = this.function('ingest', {
+      inVpc: false,
+      files: ['sources'],
+      reserved: this.stage.reserved?.ingest,
+    });
     ingest.maySendTo(queue);
     ingest.may(['s3:PutObject'], `${overflowArn}/*`, { service: 's3', actions: ['kms:GenerateDataKey'] });
     ingest.mayRead(secrets.webhook);

@@ -37,6 +37,7 @@ export type Settings = Readonly<
 
 /** Files that replace the built-in ones, and the variables that name them. */
 export const FILES = {
+  sources: 'SOURCES_FILE',
   icp: 'ICP_FILE',
   prompt: 'PROMPT_FILE',
   models: 'MODELS_FILE',

@@ -33,6 +33,8 @@ test('the local stage deploys to the emulator, and everything is connected', asy
   // Each route reaches its function with the path that the function expects.
   const routes = [
     ['POST', '', 'ingest', '/leads'],
+    ['POST', '/demo-form', 'ingest', '/leads/demo-form'],
+    ['GET', '/abc', 'api', '/leads/abc'],
     ['GET', '', 'api', '/leads'],
     ['GET', '/abc/explain', 'api', '/leads/abc/explain'],
     ['GET', '/../healthz', 'api', '/healthz'],

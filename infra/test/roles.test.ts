@@ -95,7 +95,9 @@ test("the functions' role appends to the audit trail, and neither changes nor de
        VALUES ('kept', 'a', 'c', '{}', 'synced', 1, 'd', 1, 1, 1)`,
     );
     for (const insert of [event('kept', 1), event('retired', 1)]) app(insert);
-    app("INSERT INTO erased_lead (lead_id, email_hash, erased_at, audit_seq, audit_hash) VALUES ('erased', 'e', 1, 1, 'h')");
+    app(
+      "INSERT INTO erased_lead (lead_id, email_hash, erased_at, audit_seq, audit_hash) VALUES ('erased', 'e', 1, 1, 'h')",
+    );
     app(event('erased', 1));
     app("INSERT INTO audit_act (seq, at, kind, actor, detail, hash) VALUES (1, 1, 'crm_held', 'ann', '{}', 'h')");
     app("UPDATE audit_act_head SET seq = 1, hash = 'h'");
@@ -115,7 +117,7 @@ test("the functions' role appends to the audit trail, and neither changes nor de
       'DROP FUNCTION audit_event_delete CASCADE',
       "SET session_replication_role = 'replica'",
       // A table of the same name that hides the leads from the trigger.
-      "CREATE TEMPORARY TABLE lead (lead_id TEXT)",
+      'CREATE TEMPORARY TABLE lead (lead_id TEXT)',
     ]) {
       assert.throws(() => app(refused), /permission denied|must be owner|only appended to/, refused);
     }

@@ -152,14 +152,19 @@ export const deploy: Checks = {
       assert.match(ExecutedVersion, /CurrentVersion\w+\.Version$/, 'of the new version only');
     }
     const webhooks = alarm(prod, 'ingest-release-answers').Properties;
-    assert.equal(webhooks.MetricName, '5XXError');
-    assert.deepEqual([dimensions(webhooks).Method, dimensions(webhooks).Resource], ['POST', '/leads']);
+    const posts = webhooks.Metrics.flatMap(({ MetricStat }: any) =>
+      MetricStat ? [[MetricStat.Metric.MetricName, ...Object.values(dimensions(MetricStat.Metric)).slice(2)]] : [],
+    );
+    assert.deepEqual(
+      posts.map((post: string[]) => post.sort()).sort(),
+      [['/leads', '5XXError', 'POST'].sort(), ['/leads/{id}', '5XXError', 'POST'].sort()].sort(),
+    );
     const routes = alarm(prod, 'api-release-answers').Properties.Metrics.flatMap(({ MetricStat }: any) =>
       MetricStat ? [[MetricStat.Metric.MetricName, dimensions(MetricStat.Metric).Resource]] : [],
     );
     assert.deepEqual(
       routes.sort(),
-      ['/', '/leads', '/leads/{proxy+}', '/{proxy+}'].map((resource) => ['5XXError', resource]),
+      ['/', '/leads', '/leads/{id}', '/leads/{id}/{proxy+}', '/{proxy+}'].map((resource) => ['5XXError', resource]),
     );
     for (const [name, kind] of [
       ['enrich-release-not-ready', 'not_ready'],
@@ -184,7 +189,7 @@ export const deploy: Checks = {
         ...stage.of('AWS::Events::Rule').flatMap(({ Properties }) => Properties.Targets.map(({ Arn }: any) => Arn)),
         ...stage.of('AWS::ApiGateway::Method').map(({ Properties }) => Properties.Integration.Uri),
       ];
-      assert.equal(called.length, 2 + 1 + 5 + posters);
+      assert.equal(called.length, 2 + 1 + 7 + posters);
       for (const callee of called) assert.match(JSON.stringify(callee), /Aliaslive/, render(callee));
     }
     for (const stage of [prod, staging, dev]) {
@@ -210,9 +215,11 @@ export const deploy: Checks = {
       assert.deepEqual(routes.sort(), [
         'ANY / Api',
         'ANY /leads Api',
-        'ANY /leads/{proxy+} Api',
+        'ANY /leads/{id} Api',
+        'ANY /leads/{id}/{proxy+} Api',
         'ANY /{proxy+} Api',
         'POST /leads Ingest',
+        'POST /leads/{id} Ingest',
       ]);
       const answers = stage.of('AWS::ApiGateway::GatewayResponse');
       const kinds = answers.map(({ Properties }) => Properties.ResponseType);
@@ -311,6 +318,7 @@ export const deploy: Checks = {
     for (const name of names) assert.match(text, new RegExp(`^(# )?${name}=`, 'm'), '.env.example documents it');
     const settings: Settings = Object.fromEntries(names.map((name, index) => [name, index]));
     const files = {
+      sources: 'config/sources.example.toml',
       icp: 'config/icp.toml',
       prompt: 'config/prompts/judge-v2.md',
       models: 'config/models.toml',
@@ -325,12 +333,18 @@ export const deploy: Checks = {
     };
     const stage = new Synthesized(configured);
     const judge = { ICP_FILE: 'icp.toml', PROMPT_FILE: 'judge-v2.md', MODELS_FILE: 'models.toml' };
-    const read = { ...judge, ROUTING_FILE: 'routing.toml', CRM_MAPPING_FILE: 'crm-mapping-salesforce.toml' };
+    const senders = { SOURCES_FILE: 'sources.example.toml' };
+    const read = {
+      ...judge,
+      ...senders,
+      ROUTING_FILE: 'routing.toml',
+      CRM_MAPPING_FILE: 'crm-mapping-salesforce.toml',
+    };
     for (const [name, expected, given] of [
       ['enrich', read, names],
       ['janitor', read, names],
       ['api', read, [...SETTINGS.AI, ...SETTINGS.CRM]],
-      ['ingest', {}, []],
+      ['ingest', senders, []],
       ['dead-letter', {}, []],
       ['migrate', {}, []],
     ] as [string, Record<string, string>, readonly string[]][]) {

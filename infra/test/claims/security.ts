@@ -344,6 +344,7 @@ export const security: Checks = {
       assert.deepEqual(limits, {
         '* /*': [operate.perSecond, operate.burst],
         'POST /~1leads': [ingest.perSecond, ingest.burst],
+        'POST /~1leads~1{id}': [ingest.perSecond, ingest.burst],
       });
     }
   },
@@ -481,14 +482,14 @@ export const security: Checks = {
       ({ NotStatement }: any) => NotStatement.Statement,
     );
     assert.match(render(operator.IPSetReferenceStatement.Arn), /Operators/);
-    const matches = webhook.AndStatement.Statements.map(({ ByteMatchStatement }: any) => [
-      Object.keys(ByteMatchStatement.FieldToMatch).join(),
-      ByteMatchStatement.PositionalConstraint,
-      ByteMatchStatement.SearchString,
-    ]);
-    assert.deepEqual(matches, [
-      ['Method', 'EXACTLY', 'POST'],
-      ['UriPath', 'ENDS_WITH', '/leads'],
-    ]);
+    const [method, path] = webhook.AndStatement.Statements;
+    const { FieldToMatch, PositionalConstraint, SearchString } = method.ByteMatchStatement;
+    assert.deepEqual([FieldToMatch, PositionalConstraint, SearchString], [{ Method: {} }, 'EXACTLY', 'POST']);
+    assert.deepEqual(path.RegexMatchStatement.FieldToMatch, { UriPath: {} });
+    const uri = new RegExp(path.RegexMatchStatement.RegexString);
+    for (const webhook of ['/leads', '/prod/leads', '/leads/demo-form']) assert.match(webhook, uri);
+    for (const operator of [`/leads/${'0a'.repeat(32)}`, '/leads/abc/promote', '/crm/rollback', '/erasures']) {
+      assert.doesNotMatch(operator, uri);
+    }
   },
 };

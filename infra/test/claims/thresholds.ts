@@ -1,6 +1,7 @@
 /** The statements of docs/deploy.md about the thresholds of alarms. */
 import assert from 'node:assert/strict';
 
+import { WEBHOOK_PATHS } from '../../lib/http.ts';
 import { FUNCTIONS } from '../../lib/names.ts';
 import { render } from '../stacks.ts';
 import { alarm, dev, inAws, only, prod, variables, type Checks } from './common.ts';
@@ -22,8 +23,11 @@ export const thresholds: Checks = {
           const minutes = `${seconds / 60}m`;
           assert.equal(
             expression.Expression,
-            `IF(errors${minutes} > 2, errors${minutes} / requests${minutes} / 0.001, 0)`,
+            ['errors', 'requests']
+              .map((kind) => [0, 1].map((route) => `FILL(${kind}${route}${minutes}, 0)`).join(' + '))
+              .reduce((errors, requests) => `IF(${errors} > 2, (${errors}) / (${requests}) / 0.001, 0)`),
           );
+          const routes: string[] = [];
           for (const { MetricStat } of sources) {
             assert.equal(MetricStat.Period, seconds);
             assert.equal(MetricStat.Stat, 'Sum');
@@ -34,13 +38,12 @@ export const thresholds: Checks = {
               ApiName: `revenueflow-${stage.stage.name}-api`,
               Stage: { Ref: dimensions.Stage.Ref },
               Method: 'POST',
-              Resource: '/leads',
+              Resource: dimensions.Resource,
             });
+            routes.push(`${MetricStat.Metric.MetricName} ${dimensions.Resource}`);
           }
-          assert.deepEqual(
-            sources.map(({ MetricStat }: any) => MetricStat.Metric.MetricName),
-            ['5XXError', 'Count'],
-          );
+          const expected = WEBHOOK_PATHS.flatMap((path) => [`5XXError ${path}`, `Count ${path}`]);
+          assert.deepEqual(routes, expected);
         }
         const both = only(
           stage

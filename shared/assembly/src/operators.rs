@@ -48,10 +48,12 @@ pub fn credentials(config: &Config) -> Result<(Credentials, Option<OperatorsFile
 }
 
 fn check_distinct(config: &Config, operators: &Operators) -> Result<(), OperatorsError> {
-    let webhook = config.webhook_secrets.iter().map(|secret| (secret, "one of WEBHOOK_SECRETS"));
-    let others = webhook.chain(config.admin_token.iter().map(|token| (token, "ADMIN_TOKEN")));
+    let webhook =
+        config.webhook_secrets().map(|secret| (secret, "a webhook secret (WEBHOOK_SECRETS, SOURCES_FILE)"));
+    let admin = config.admin_token.iter().map(|token| (token.expose_secret(), "ADMIN_TOKEN"));
+    let others = webhook.chain(admin);
     for (secret, variable) in others {
-        if let Some(name) = operators.holder_of(secret.expose_secret()) {
+        if let Some(name) = operators.holder_of(secret) {
             return Err(OperatorsError::Shared { name: name.clone(), variable });
         }
     }
