@@ -139,7 +139,11 @@ impl Source {
     /// mapping.
     pub fn read(&self, body: &[u8], headers: Option<&HeaderMap>) -> Result<Option<Received>, Rejection> {
         let read = Body::read(body, headers)?;
-        let scope = self.scope_for(&read, body);
+        let fits_template = self
+            .template
+            .as_ref()
+            .is_none_or(|template| str::from_utf8(body).is_ok_and(|text| template.matches(text)));
+        let scope = self.scope_for(&read, fits_template);
         let payload = || read.fields().iter().cloned().collect::<Value>();
         if !self.only.is_empty() && self.is_other_event(&payload()) {
             return Ok(None);
@@ -147,7 +151,12 @@ impl Source {
         let id = self.id.as_ref().and_then(|path| path.first(&payload())).and_then(|id| scalar(&id));
         let email_verified = match &self.email_verified {
             Verified::Always(verified) => *verified,
-            Verified::At(path) => path.first(&payload()).is_some_and(|value| is_true(&value)),
+            // As little a person's word as a fact is.
+            Verified::At(path) => {
+                fits_template
+                    && !self.is_open_form(&read)
+                    && path.first(&payload()).is_some_and(|value| is_true(&value))
+            }
         };
         let read = if self.mapping.is_identity() {
             read
@@ -182,20 +191,21 @@ impl Source {
     }
 
     /// The facts that the sender may set with this body.
-    fn scope_for(&self, read: &Body, body: &[u8]) -> FactScope {
-        match &self.template {
-            Some(template) if !str::from_utf8(body).is_ok_and(|text| template.matches(text)) => {
-                FactScope::none(FieldIssue::NotInTemplate)
-            }
-            Some(_) => self.scope.clone(),
-            // A text that a person typed can add fields to a form, and nothing tells them from the others.
-            None if read.format() == Format::Form && !self.form_facts => {
-                FactScope::none(FieldIssue::NotAllowed)
-            }
+    fn scope_for(&self, read: &Body, fits_template: bool) -> FactScope {
+        if !fits_template {
+            FactScope::none(FieldIssue::NotInTemplate)
+        } else if self.is_open_form(read) || (self.template.is_none() && !self.mapping.keeps_rest) {
             // Lifted names are those of the form, not of the source.
-            None if !self.mapping.keeps_rest => FactScope::none(FieldIssue::NotAllowed),
-            None => self.scope.clone(),
+            FactScope::none(FieldIssue::NotAllowed)
+        } else {
+            self.scope.clone()
         }
+    }
+
+    /// Whether a body is a form to which a text that a person typed can add fields, with nothing to tell them
+    /// from the others.
+    fn is_open_form(&self, read: &Body) -> bool {
+        read.format() == Format::Form && self.template.is_none() && !self.form_facts
     }
 
     /// Validates a block of the file.

@@ -45,6 +45,17 @@ fn injected_fields_are_no_facts_where_the_template_is_known() {
 }
 
 #[test]
+fn injected_verification_does_not_count() {
+    let keys = format!("email_verified = \"verified\"\ntemplate = '''{FORM_TEMPLATE}'''");
+    let body = b"email=eve%40acme.example&company=Acme&verified=true&campaign_id=launch";
+    for keys in [keys.as_str(), "email_verified = \"verified\""] {
+        assert!(!source(keys).read(body, None).unwrap().unwrap().sender.email_verified, "{keys}");
+    }
+    let json = br#"{"email":"ann@acme.example","campaign_id":"c","verified":true}"#;
+    assert!(source("email_verified = \"verified\"").read(json, None).unwrap().unwrap().sender.email_verified);
+}
+
+#[test]
 fn injected_fields_are_no_facts_of_a_source_without_facts() {
     for body in [FORM, JSON] {
         let (lead, notes) = read(&source("preset = \"generic\"\nfacts = []"), body);

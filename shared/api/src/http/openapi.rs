@@ -30,6 +30,7 @@ const TOKEN: &str = "operator_token";
     ),
     paths(
         super::post_lead::post_lead,
+        super::post_lead::post_lead_of_source,
         super::leads::list,
         super::leads::show,
         super::leads::audit,

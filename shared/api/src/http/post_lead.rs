@@ -1,4 +1,4 @@
-//! The description of `POST /leads`, which the crate `ingest` answers.
+//! The description of the webhooks, which the crate `ingest` answers.
 
 use lead::{CampaignId, EmailAddress, LeadId};
 use serde_json::{Map, Value};
@@ -95,3 +95,33 @@ struct Unavailable {
     security((), ("webhook_token" = []), ("webhook_signature" = [])),
 )]
 pub(super) fn post_lead() {}
+
+/// Post a payload of a named source
+///
+/// The sources file gives each source a path, a proof (a token or the maker's signature) and a mapping of its
+/// payload, JSON or a form of at most 256 KiB. The answers are those of `POST /leads`; a source may have 200
+/// in place of 202, and an event that is no lead is answered with the status `ignored` and no `lead_id`.
+#[utoipa::path(
+    post, path = "/leads/{id}", tag = "leads", operation_id = "postLeadOfSource",
+    params(("id" = String, Path, description = "The name in the path of a source", max_length = 32,
+        pattern = "^[a-z][a-z0-9-]{0,31}$")),
+    request_body(description = "The sender's own payload", content(
+        (Map<String, Value> = "application/json"), (Map<String, Value> = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (status = 200, description = "The lead is stored, for a sender that takes other answers as errors",
+            body = Accepted),
+        (status = 202, description = "The lead is stored, or the event ignored", body = Accepted),
+        (status = 400, description = "No address or campaign is where the mapping looks; the body is quarantined",
+            body = Rejected),
+        (status = 401, description = "No valid proof of the source, or no source of this name", body = Rejected),
+        (status = 403, body = Rejected,
+            description = "Without a webhook secret only this machine may post, but not pages of other sites"),
+        (status = 405, body = Rejected, description = "This process accepts no leads"),
+        (status = 408, description = "The body did not arrive in time; post it again", body = Rejected),
+        (status = 413, description = "The body is larger than 256 KiB", body = Rejected),
+        (status = 503, description = "The lead may not have been stored; post it again", body = Unavailable),
+    ),
+    security((), ("webhook_token" = []), ("webhook_signature" = [])),
+)]
+pub(super) fn post_lead_of_source() {}
