@@ -63,6 +63,15 @@ pub(crate) enum Command {
     /// Manage the named operators of the HTTP API, and their tokens
     #[command(subcommand)]
     Operators(command::operators::OperatorsCommand),
+    /// Print what is stored about a person
+    #[command(subcommand)]
+    Person(command::person::PersonCommand),
+    /// Count the data whose retention is over; removes it with --apply
+    ///
+    /// RETAIN_LEADS_DAYS, RETAIN_HELD_DAYS, RETAIN_CONTENT_DAYS and RETAIN_DEAD_LETTERS_DAYS set how long
+    /// data is kept; 0, the default, keeps it. A running server removes expired data by itself, within half a
+    /// day.
+    Retention(command::retention::RetentionOptions),
     /// List, print and remove rejected webhook bodies
     #[command(subcommand)]
     Quarantine(command::quarantine::QuarantineCommand),

@@ -63,6 +63,8 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Suppress(command) => command::suppress::run(&read_config()?, command).await,
         Command::Erase(options) => command::erase::run(&read_config()?, options).await,
         Command::Audit(audit) => command::audit::run(&read_config()?, audit).await,
+        Command::Person(command) => command::person::run(&read_config()?, command).await,
+        Command::Retention(options) => command::retention::run(&read_config()?, options).await,
         Command::Quarantine(quarantine) => command::quarantine::run(&read_config()?, quarantine).await,
     }
 }

@@ -79,6 +79,7 @@ pub fn judgement(work: &Work, provider: &str, created_at: Timestamp) -> Analysis
         model: "m".into(),
         prompt_version: None,
         raw_answer: "{}".into(),
+        removed: None,
         fallback: true,
         fallback_reason: None,
         input_tokens: 1,

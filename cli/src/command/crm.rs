@@ -238,7 +238,11 @@ async fn roll_back(
     for lead in &leads {
         output::line(&format!("lead {}", short(lead.lead_id.as_str())));
         for RolledBackAction { action, restored } in &lead.actions {
-            let unkept = if action.changes.is_empty() { ", old values were not kept" } else { "" };
+            let unkept = match action.changes_removed_at {
+                Some(_) => ", old values were removed by retention",
+                None if action.changes.is_empty() => ", old values were not kept",
+                None => "",
+            };
             output::line(&format!("  {} {} ({}{unkept})", action.kind, action.record_id, action.updated_at));
             if restore {
                 print_restored(&action.changes, restored);

@@ -9,7 +9,7 @@ use operations::{Operations, Replay};
 use serde_json::Value;
 
 use super::arguments::{Format, since};
-use super::format::{count, flat, short};
+use super::format::{count, flat, short, utc};
 use super::{existing, failed_if, or_interrupted, table};
 use crate::output;
 
@@ -86,6 +86,10 @@ async fn verify_all(operations: &Operations, options: &ReplayOptions) -> anyhow:
             ));
         }
     }
+    if sum.removed > 0 {
+        let removed = count(sum.removed, "judgement", "judgements");
+        output::note(&format!("{removed} left out: retention has removed the raw answers"));
+    }
     if sum.not_reproduced > 0 {
         output::note(&format!("{} not reproduced: do not trust their verdicts", sum.not_reproduced));
     }
@@ -97,10 +101,15 @@ fn print(replay: &Replay) {
     let sum =
         format!("{} (fit {} {}, intent {})", stored.decision, stored.fit, stored.fit_score, stored.intent);
     output::line(&format!("in force: {sum}"));
-    output::line(if replay.reproducible {
-        "reproducible: yes, the stored facts and answer give the stored verdict again"
-    } else {
-        "reproducible: NO, the stored facts and answer do not give the stored verdict; do not trust it"
+    output::line(&match (replay.reproducible, replay.answer_removed_at) {
+        (Some(true), _) => {
+            "reproducible: yes, the stored facts and answer give the stored verdict again".to_owned()
+        }
+        (None, Some(at)) => {
+            format!("reproducible: not any more, retention removed the answer at {}", utc(at))
+        }
+        _ => "reproducible: NO, the stored facts and answer do not give the stored verdict; do not trust it"
+            .to_owned(),
     });
     if let Some(failure) = &replay.not_now {
         output::line(&format!("it cannot be judged again now: {failure}"));

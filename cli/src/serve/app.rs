@@ -66,7 +66,8 @@ impl App {
                 Arc::new(queue.resending_after(RESEND_AFTER))
             }
         };
-        let operations = Operations::new(Arc::clone(&queue), Arc::clone(&pipeline));
+        let operations =
+            Operations::new(Arc::clone(&queue), Arc::clone(&pipeline)).with_retention(config.retention);
         Ok(Self { clock, store: pipeline.store.clone(), queue, pipeline, operations })
     }
 

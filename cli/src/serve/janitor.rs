@@ -24,6 +24,7 @@ pub(super) fn build_janitor(config: &Config, app: &App) -> Janitor {
         .with_pipeline(Arc::clone(&app.pipeline))
         .with_hot_leads_first(is_hot_by_profile(&app.pipeline))
         .with_quarantine_retention(config.quarantine_keep, config.quarantine_rows)
+        .with_retention(config.retention)
 }
 
 /// Whether a lead has high intent, by the sender's data alone: no enrichment provider is called for waiting

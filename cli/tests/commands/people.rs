@@ -121,6 +121,23 @@ async fn suppression_entries_are_added_imported_and_removed() {
 }
 
 #[tokio::test]
+async fn export_prints_a_person_and_retention_counts() {
+    let folder = Folder::new();
+    let ids = with_held_leads(&folder, &["ann", "bob"]).await;
+    let export = folder.run(&["person", "export", "Ann@saas.example"]);
+    let json: serde_json::Value = serde_json::from_slice(&export.out).unwrap();
+    assert_eq!(json["leads"][0]["lead_id"], json!(ids[0]));
+    assert!(!export.text().contains("bob@saas.example"));
+
+    let dry = folder.run(&["retention"]);
+    assert!(dry.text().contains("until erased") && dry.err.contains("is set"), "{}", dry.err);
+    let applied = folder.json(&["retention", "--apply"]);
+    assert_eq!((&applied["applied"], &applied["kinds"][0]["due"]), (&json!(true), &json!(0)));
+    assert_eq!(status(&folder, &ids[0]), "held");
+    assert!(folder.run(&["doctor"]).text().contains("retention      kept: leads, held leads"));
+}
+
+#[tokio::test]
 async fn erasure_is_previewed_applied_and_certified_again() {
     let folder = Folder::new();
     let ids = with_held_leads(&folder, &["ann", "bob"]).await;

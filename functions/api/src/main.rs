@@ -97,7 +97,8 @@ struct Function {
 
 impl Function {
     fn router(&self, parts: &Arc<Parts>, secrets: &OperatorSecrets, end: Instant) -> anyhow::Result<Router> {
-        let operations = Operations::new(Arc::new(parts.queue(RESEND_AFTER)?), Arc::clone(&parts.pipeline));
+        let operations = Operations::new(Arc::new(parts.queue(RESEND_AFTER)?), Arc::clone(&parts.pipeline))
+            .with_retention(parts.config.retention);
         let elsewhere = || "# Metrics are in CloudWatch: this process measures only a part.\n".to_owned();
         let state = ApiState::new(operations, self.operators.credentials(secrets), elsewhere);
         Ok(api::router(state.answering_within(end.saturating_duration_since(Instant::now()))))

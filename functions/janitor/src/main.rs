@@ -84,7 +84,8 @@ async fn round(state: &State, end: Instant) -> anyhow::Result<Value> {
     let janitor = Janitor::new(parts.store.clone(), Arc::clone(&queue), probes, Arc::clone(&parts.clock))
         .with_checkpoint(&state.checkpoint)
         .with_pipeline(Arc::clone(&parts.pipeline))
-        .with_quarantine_retention(parts.config.quarantine_keep, parts.config.quarantine_rows);
+        .with_quarantine_retention(parts.config.quarantine_keep, parts.config.quarantine_rows)
+        .with_retention(parts.config.retention);
     let round = timeout_at(end, Box::pin(janitor.round())).await.context("the janitor round took too long");
 
     // Again, because probes end pauses and start new ones.
@@ -114,6 +115,9 @@ async fn round(state: &State, end: Instant) -> anyhow::Result<Value> {
         "reassigned": round.reassigned,
         "responded": round.responded,
         "forgotten": round.forgotten,
+        "expired_leads": round.expired_leads,
+        "expired_contents": round.expired_contents,
+        "expired_dead_letters": round.expired_dead_letters,
         "recounted": round.recounted,
         "paused": paused,
         "overflow": first.taken + then.taken,

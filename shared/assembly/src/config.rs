@@ -9,6 +9,7 @@ use pipeline::{FloodLimits, Rejected};
 use runtime::{ConfigError, LogFormat, Variables};
 use secrecy::{ExposeSecret, SecretString};
 use sources::{Senders, Source, Sources, SourcesError};
+use store::Retention;
 use variables::ConfigFile;
 
 /// Minimum length of the admin token, the same as for a webhook token.
@@ -65,6 +66,9 @@ pub struct Config {
     pub quarantine_keep: Duration,
     /// `QUARANTINE_KEEP_ROWS`: maximum number of quarantined bodies.
     pub quarantine_rows: u32,
+    /// `RETAIN_LEADS_DAYS`, `RETAIN_HELD_DAYS`, `RETAIN_CONTENT_DAYS`, `RETAIN_DEAD_LETTERS_DAYS`: how long
+    /// data is kept; 0 keeps it until it is erased.
+    pub retention: Retention,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
 }
@@ -111,6 +115,12 @@ impl Config {
                 variables.number("QUARANTINE_KEEP_DAYS", 30, 1..=3_650)? * 24 * 60 * 60,
             ),
             quarantine_rows: variables.number("QUARANTINE_KEEP_ROWS", 10_000, 0..=10_000_000)?,
+            retention: Retention {
+                leads: days(variables, "RETAIN_LEADS_DAYS")?,
+                held: days(variables, "RETAIN_HELD_DAYS")?,
+                content: days(variables, "RETAIN_CONTENT_DAYS")?,
+                dead_letters: days(variables, "RETAIN_DEAD_LETTERS_DAYS")?,
+            },
             log_format: variables.choice(
                 "LOG_FORMAT",
                 &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
@@ -205,6 +215,12 @@ fn source_secrets(sources: &Sources, variables: &Variables<'_>) -> BTreeMap<Stri
     named.filter_map(|name| Some((name.to_owned(), variables.secret(name)?))).collect()
 }
 
+/// A retention in days; none for 0, the default.
+fn days(variables: &Variables<'_>, name: &'static str) -> Result<Option<Duration>, ConfigError> {
+    let days: u64 = variables.number(name, 0, 0..=36_500)?;
+    Ok((days > 0).then(|| Duration::from_secs(days * 24 * 60 * 60)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +280,15 @@ mod tests {
             assert!(!error.to_string().contains(wrong), "{error}");
         }
         assert!(read(&[webhook, ("ADMIN_TOKEN", "sixteen-letters!")]).is_ok());
+    }
+
+    #[test]
+    fn nothing_has_a_retention_by_default() {
+        assert_eq!(read(&[]).unwrap().retention, Retention::default());
+        let retention =
+            read(&[("RETAIN_LEADS_DAYS", "365"), ("RETAIN_CONTENT_DAYS", "0")]).unwrap().retention;
+        let leads = Some(Duration::from_hours(365 * 24));
+        assert_eq!(retention, Retention { leads, ..Retention::default() });
     }
 
     #[test]

@@ -52,7 +52,7 @@ CREATE TABLE delivery (
     lead_id      TEXT   NOT NULL REFERENCES lead (lead_id),
     revision     BIGINT NOT NULL,
     content_hash TEXT   NOT NULL,
-    content      TEXT   NOT NULL,              -- JSON
+    content      TEXT,                         -- JSON; NULL: removed by retention, never of the newest delivery
     arrival      TEXT,                         -- `time`, or `webhook:` and the hash of a signed webhook's id; NULL: its content
     sender       TEXT,                         -- the source that sent it, JSON; NULL: the unnamed one
     received_at  BIGINT NOT NULL,
@@ -105,7 +105,9 @@ CREATE TABLE analysis (
     provider      TEXT   NOT NULL,
     model         TEXT   NOT NULL,
     prompt_version TEXT,                       -- NULL: the rules judged
-    raw_answer    TEXT   NOT NULL,
+    raw_answer    TEXT   NOT NULL,             -- empty after its removal
+    answer_removed_at BIGINT,                  -- when retention removed the raw answer
+    answer_sha256 TEXT,                        -- of the removed answer
     verdict       TEXT   NOT NULL,             -- JSON
     fallback      BIGINT NOT NULL,             -- 1: the neutral verdict, because no AI answered
     fallback_reason TEXT,
@@ -129,6 +131,7 @@ CREATE TABLE crm_action (
     created_at  BIGINT NOT NULL,
     parameters  TEXT   NOT NULL,               -- JSON, personal data
     changes     TEXT,                          -- the field changes with the values before, by record, JSON, personal data
+    changes_removed_at BIGINT,                 -- when retention removed the changes
     -- The columns of the outcome are the last: an update logs the bytes from the first to the last change.
     state       TEXT   NOT NULL CHECK (state IN (
         'pending', 'done', 'failed', 'skipped', 'refused', 'restored', 'erased')),
@@ -279,6 +282,24 @@ CREATE TABLE erased_lead (
     audit_hash TEXT   NOT NULL
 );
 CREATE INDEX erased_lead_of_person ON erased_lead (email_hash);
+
+-- Tombstones of leads that retention has removed, for some months. A copy of a delivery that is not newer than the lead's
+-- last one is dropped: it would be a duplicate or superseded if the lead were still there.
+CREATE TABLE expired_lead (
+    lead_id     TEXT   NOT NULL PRIMARY KEY,
+    received_at BIGINT NOT NULL,               -- of the newest delivery
+    expired_at  BIGINT NOT NULL
+);
+CREATE INDEX expired_lead_oldest ON expired_lead (expired_at);
+
+-- The progress of retention through the leads, oldest first. One row.
+CREATE TABLE retention_pass (
+    pass       TEXT   NOT NULL PRIMARY KEY CHECK (pass = 'leads'),
+    started_at BIGINT NOT NULL,
+    ended_at   BIGINT,                         -- NULL: the pass is under way
+    created_at BIGINT,                         -- of the lead that was looked at last; NULL: none yet
+    lead_id    TEXT
+);
 
 -- Dead letters of every queue: the reason, and the message to send again.
 CREATE TABLE dead_letter (

@@ -113,6 +113,15 @@ impl<const N: usize> Rows<N> {
         connection: &mut Connection,
         statement: &'static str,
     ) -> Result<u64, DatabaseError> {
+        self.execute_composed(connection, statement).await
+    }
+
+    /// As [`execute`](Self::execute), for a statement that is composed of constants.
+    pub(crate) async fn execute_composed(
+        self,
+        connection: &mut Connection,
+        statement: &str,
+    ) -> Result<u64, DatabaseError> {
         let mut changed = 0;
         for part in self.rows.chunks(MAX_ROWS) {
             let query = self.query(part, connection.backend(), statement);
@@ -139,7 +148,7 @@ impl<const N: usize> Rows<N> {
         &self,
         rows: &[[Cell; N]],
         backend: Backend,
-        statement: &'static str,
+        statement: &str,
     ) -> Query<'static, Any, AnyArguments> {
         let rows: Vec<_> = rows.iter().map(|cells| Row { columns: &self.columns, cells }).collect();
         // A list of maps of texts and numbers has a form in JSON.
@@ -154,7 +163,7 @@ impl<const N: usize> Rows<N> {
     /// it does while the table has no statistics, and keeps that plan while the table grows. The condition on
     /// the key is true, and PostgreSQL expects one row in 200 to meet it: it then finds every row by an
     /// index.
-    fn text(&self, backend: Backend, statement: &'static str) -> String {
+    fn text(&self, backend: Backend, statement: &str) -> String {
         let given = match backend {
             Backend::Sqlite => {
                 let columns =

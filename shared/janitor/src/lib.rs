@@ -1,6 +1,6 @@
 //! Scheduled work, once a minute: probe dependencies and resume consumption, requeue deliveries that the
 //! queue has lost, rescore leads that were judged without an AI, escalate overdue leads, prune the
-//! quarantine, and recount the open leads of each owner.
+//! quarantine, remove data whose retention is over, and recount the open leads of each owner.
 //!
 //! Every chore is bounded, idempotent and safe to run in several processes at once: a delivery that is sent
 //! without need is a duplicate.
@@ -12,10 +12,12 @@ mod quarantine;
 mod reconcile;
 mod rescore;
 mod resume;
+mod retention;
 
 pub use hot::IsHot;
 pub use reconcile::{Checkpoint, Reconciled, dead_letter};
 pub use resume::{Probe, probes};
+pub use retention::{Retainer, rows_of_leads};
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -43,6 +45,7 @@ pub struct Janitor {
     pipeline: Option<Arc<Pipeline>>,
     hot: Option<hot::HotFirst>,
     quarantine: Option<quarantine::Retention>,
+    retaining: Option<retention::Retaining>,
     probe_timeout: Duration,
     /// The checkpoint of the current pass over open deliveries.
     reconciled_to: Checkpoint,
@@ -72,6 +75,12 @@ pub struct Round {
     pub responded: usize,
     /// Bodies removed from the quarantine because of their age or number.
     pub forgotten: usize,
+    /// Leads removed because their retention is over.
+    pub expired_leads: usize,
+    /// Contents of deliveries, raw answers and old CRM values removed because their retention is over.
+    pub expired_contents: usize,
+    /// Dead letters removed because their retention is over.
+    pub expired_dead_letters: usize,
     /// Owners with a wrong count of open leads, now corrected.
     pub recounted: usize,
 }
@@ -92,6 +101,7 @@ impl Janitor {
             pipeline: None,
             hot: None,
             quarantine: None,
+            retaining: None,
             probe_timeout: PROBE_TIMEOUT,
             reconciled_to: Checkpoint::default(),
         }
@@ -125,6 +135,14 @@ impl Janitor {
         Self { quarantine: Some(retention), ..self }
     }
 
+    /// Also removes data whose retention is over.
+    #[must_use]
+    pub fn with_retention(self, retention: store::Retention) -> Self {
+        let retaining = retention::Retaining { retention, idle_at: Mutex::default() };
+        let retaining = Some(retaining).filter(|_| retention != store::Retention::default());
+        Self { retaining, ..self }
+    }
+
     /// Sets the timeout of a probe, eight seconds by default.
     #[must_use]
     pub fn with_probe_timeout(self, timeout: Duration) -> Self {
@@ -141,6 +159,7 @@ impl Janitor {
         let pruned = in_time("quarantine", self.prune_quarantine(&mut round)).await;
         let recounted = in_time("owner counts", self.recount_owners(&mut round)).await;
         let enriched = in_time("enrichment retry", self.retry_enrichment(&mut round)).await;
+        let retained = in_time("retention", self.retain(&mut round)).await;
         // Last, so that a slow AI delays no other chore.
         let rescored = in_time("rescoring", self.rescore(&mut round)).await;
         if round != Round::default() {
@@ -155,6 +174,9 @@ impl Janitor {
                 reassigned = round.reassigned,
                 responded = round.responded,
                 forgotten = round.forgotten,
+                expired_leads = round.expired_leads,
+                expired_contents = round.expired_contents,
+                expired_dead_letters = round.expired_dead_letters,
                 recounted = round.recounted,
                 "janitor round finished"
             );
@@ -165,6 +187,7 @@ impl Janitor {
             .and(escalated)
             .and(pruned)
             .and(recounted)
+            .and(retained)
             .and(enriched)
             .and(rescored)
             .map(|()| round)

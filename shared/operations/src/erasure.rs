@@ -1,6 +1,7 @@
 //! Erasure of a person, and its certificate.
 
-use database::{LeadRows, Traces};
+use database::Traces;
+use janitor::rows_of_leads;
 use lead::{Actor, EmailAddress};
 use serde::Serialize;
 use store::{Erasure, Found, Suppressed};
@@ -19,11 +20,6 @@ pub struct Certificate {
 
 /// The reason of a suppression that an erasure adds.
 const ERASED_ON_REQUEST: &str = "erased on request";
-
-/// The rows of a lead in the tables of every crate.
-fn rows_of_leads() -> Vec<LeadRows> {
-    [queue::LEAD_ROWS.as_slice(), &crm::LEAD_ROWS, &store::LEAD_ROWS].concat()
-}
 
 impl Operations {
     /// Erases a person from the queue and the database; without `apply`, only reports the data. With
@@ -68,9 +64,15 @@ fn remains(erasure: &Erasure, queue: &str) -> Vec<&'static str> {
         Traces::FreeSpace => remains.push(
             "free space of the database file, from before deleted content was overwritten: `revenueflow migrate` rewrites the file, which needs free disk space",
         ),
-        Traces::DeadRows => remains.push(
-            "PostgreSQL: dead rows until VACUUM (lead, delivery, analysis, crm_action, audit_event, queue_message, dead_letter, quarantine), unused space of pages until it is used again, its write-ahead log and its replicas",
-        ),
+        Traces::DeadRows => remains.extend([
+            "PostgreSQL: dead rows until VACUUM (lead, delivery, analysis, crm_action, audit_event, queue_message, dead_letter, quarantine), which autovacuum runs when about a fifth of a table has changed; then unused space of pages until it is used again, or VACUUM FULL rewrites the table",
+            "PostgreSQL: its write-ahead log until its files are recycled (after some checkpoints, within max_wal_size) and as long as archives, point-in-time recovery and replication slots keep them; its replicas follow",
+        ]),
+    }
+    if !erasure.by_hand.is_empty() {
+        remains.push(
+            "the CRM: the records listed in this certificate, with their history there, until they are removed by hand",
+        );
     }
     match queue {
         "redis" => remains.extend([
@@ -121,8 +123,10 @@ mod tests {
         "enrichment_answer",
         "erased_lead",
         "erased_person",
+        "expired_lead",
         "owner_load",
         "queue_pause",
+        "retention_pass",
         "routing_turn",
         "spending",
         "suppression",

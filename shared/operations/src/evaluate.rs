@@ -82,6 +82,8 @@ pub struct Verification {
     pub reproduced: u64,
     /// Judgements that cannot be trusted.
     pub not_reproduced: u64,
+    /// Judgements that were left out, because retention has removed their raw answers.
+    pub removed: u64,
     /// The first judgements that were not reproduced, at most 100.
     pub problems: Vec<NotReproduced>,
 }
@@ -191,7 +193,8 @@ impl Operations {
     ) -> Result<Verification, OperationError> {
         let mut analyses = self.store().stored_analyses(Scope::Every, since);
         let total = analyses.count().await?;
-        let mut verification = Verification::default();
+        let removed = analyses.count_removed().await?;
+        let mut verification = Verification { removed, ..Verification::default() };
         loop {
             progress(verification.judgements, total);
             let page = analyses.next_page().await?;

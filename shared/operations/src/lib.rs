@@ -9,10 +9,12 @@ mod crm;
 mod erasure;
 mod evaluate;
 mod explain;
+mod export;
 mod operations;
 mod pauses;
 mod people;
 mod reconcile;
+mod retention;
 mod routing;
 mod view;
 
@@ -25,15 +27,17 @@ pub use explain::{
     Adjustment, CheckedClaim, Conclusion, Counterfactual, Explanation, Fact, Judgement, KnownFacts,
     OtherLead, Received, ScoreBreakdown, ScorePart, Unanswered, Written,
 };
+pub use export::Export;
 pub use janitor::Reconciled;
 pub use operations::{OperationError, Operations, Page};
 pub use pauses::Resumed;
 pub use people::{HeldLead, ReviewAnswer};
 pub use pipeline::{Alternative, Basis, Evaluated, PlannedLead, Replay};
 pub use reconcile::DrainedSpools;
+pub use retention::{RetainedKind, RetentionReport};
 pub use routing::RoutingView;
 pub use store::{
-    Act, ActKind, AuditBreak, AuditEvent, AuditProblem, Awaits, Cursor, LeadFilter, Suppression, Verdict,
+    Act, ActKind, AuditBreak, AuditEvent, AuditProblem, Awaits, Cursor, ExpiredKind, LeadFilter, Retention, Suppression, Verdict,
     WrittenAction,
 };
 pub use view::LeadView;

@@ -7,7 +7,7 @@ use pipeline::{Pipeline, Replay};
 use queue::{LeadQueue, QueueError};
 use serde::Serialize;
 use serde_json::json;
-use store::{ActKind, Cursor, DeadLetter, LeadFilter, Quarantined, Store};
+use store::{ActKind, Cursor, DeadLetter, LeadFilter, Quarantined, Retention, Store};
 
 use crate::{Explanation, LeadView, OtherLead, RoutingView};
 
@@ -20,6 +20,7 @@ pub struct Operations {
     pub(crate) store: Store,
     pub(crate) queue: Arc<dyn LeadQueue>,
     pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) retention: Retention,
 }
 
 /// The reason that an operation failed.
@@ -112,7 +113,14 @@ impl<T> Page<T> {
 impl Operations {
     /// Operations over a queue, and over the pipeline that processes it with its store.
     pub fn new(queue: Arc<dyn LeadQueue>, pipeline: Arc<Pipeline>) -> Self {
-        Self { store: pipeline.store.clone(), queue, pipeline }
+        Self { store: pipeline.store.clone(), queue, pipeline, retention: Retention::default() }
+    }
+
+    /// Sets how long data is kept, for [`retention`](Self::retention). By default it is kept until it is
+    /// erased.
+    #[must_use]
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// The underlying store.

@@ -109,6 +109,7 @@ impl Case {
             model,
             prompt_version: None,
             raw_answer,
+            removed: None,
             verdict,
             fallback,
             fallback_reason: None,

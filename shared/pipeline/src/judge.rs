@@ -57,6 +57,7 @@ pub(crate) async fn judge(
         model: analysis.model,
         prompt_version: analysis.prompt_version,
         raw_answer: analysis.raw_answer,
+        removed: None,
         verdict,
         fallback,
         fallback_reason: fallback_reason.or(rules_only.map(|reason| reason.as_str().to_owned())),

@@ -1,6 +1,7 @@
 use analysis::{Icp, fact_sheet};
 use enrichment::Enrichment;
 use grounding::{Answer, FactSheet, Namespace, Verdict, check};
+use jiff::Timestamp;
 use lead::{Failure, Lead, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,8 +19,12 @@ pub struct Replay {
     /// The verdict in force.
     pub stored: Verdict,
     /// Whether the stored facts and answer reproduce the stored verdict, byte for byte, under the stored
-    /// contract. If false, the verdict cannot be trusted.
-    pub reproducible: bool,
+    /// contract. If false, the verdict cannot be trusted. Null if retention has removed the answer.
+    #[schema(required)]
+    pub reproducible: Option<bool>,
+    /// When retention removed the answer; absent while it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_removed_at: Option<Timestamp>,
     /// The verdict of the present configuration and analyst on the stored data. Null if there is no
     /// judgement now.
     #[schema(required)]
@@ -106,7 +111,9 @@ impl Pipeline {
             return Ok(None);
         };
         let recomputed = recomputed_verdict(&analysis);
-        let reproducible = recomputed.is_some_and(|verdict| text_of(&verdict) == text_of(&analysis.verdict));
+        let is_same = recomputed.is_some_and(|verdict| text_of(&verdict) == text_of(&analysis.verdict));
+        let answer_removed_at = analysis.removed.as_ref().map(|removed| removed.at);
+        let reproducible = answer_removed_at.is_none().then_some(is_same);
         let enrichment = self.store.enrichment_of(&analysis.delivery_id).await?.ok_or_else(|| {
             Failure::permanent("stored_data_unreadable", "the stored enrichment is missing")
         })?;
@@ -134,7 +141,15 @@ impl Pipeline {
         };
         let changes = now.as_ref().map_or_else(Vec::new, |now| changes(&analysis.verdict, now));
         let lead_id = lead.clone();
-        Ok(Some(Replay { lead_id, stored: analysis.verdict, reproducible, now, not_now, changes }))
+        Ok(Some(Replay {
+            lead_id,
+            stored: analysis.verdict,
+            reproducible,
+            answer_removed_at,
+            now,
+            not_now,
+            changes,
+        }))
     }
 }
 

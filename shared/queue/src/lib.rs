@@ -126,6 +126,14 @@ pub trait LeadQueue: Send + Sync + 'static {
         Ok(0)
     }
 
+    /// Removes the dead letters that the backend itself keeps of these deliveries. Returns their number.
+    ///
+    /// Only the Redis queue implements this: the others keep none, or, as SQS, for a limited time.
+    async fn remove_dead_letters(&self, ids: &[&str]) -> Result<u64, QueueError> {
+        let _ = ids;
+        Ok(0)
+    }
+
     /// The active pauses.
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError>;
 

@@ -260,6 +260,15 @@ impl LeadQueue for RedisQueue {
         self.connection.run(&forget).await
     }
 
+    async fn remove_dead_letters(&self, ids: &[&str]) -> Result<u64, QueueError> {
+        let mut remove = self.scripts.remove_dead_letters();
+        remove.arg(&self.keys.dead_letters);
+        for id in ids {
+            remove.arg(*id);
+        }
+        self.connection.run(&remove).await
+    }
+
     async fn prioritize(&self, lead: &LeadId) -> Result<bool, QueueError> {
         let mut prioritize = self.scripts.prioritize();
         prioritize.arg(lead.as_str()).arg(MAX_SEARCHED_LIST);

@@ -42,6 +42,8 @@ pub enum ActKind {
     PauseEnded,
     /// A person was erased, also if nothing was found.
     PersonErased,
+    /// Everything that is stored about a person was read.
+    PersonExported,
     /// Leads were deleted at the end of their retention, with their audit events. The detail holds their
     /// number and a hash of the ends of their chains.
     LeadsRetired,

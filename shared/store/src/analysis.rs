@@ -31,8 +31,11 @@ pub struct AnalysisRecord {
     pub model: String,
     /// The version of the prompt; none if the analyst takes no prompt.
     pub prompt_version: Option<String>,
-    /// The answer, unchanged.
+    /// The answer, unchanged; empty after its removal.
     pub raw_answer: String,
+    /// The removal of the answer by retention; none while the answer is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<RemovedAnswer>,
     /// The contract's verdict on the answer.
     pub verdict: Verdict,
     /// Whether no analyst answered, and the neutral verdict stands in until one does.
@@ -49,6 +52,22 @@ pub struct AnalysisRecord {
     pub latency_ms: i64,
     /// When the judgement was made.
     pub created_at: Timestamp,
+}
+
+/// The removal of a raw answer by retention.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RemovedAnswer {
+    /// When it was removed.
+    pub at: Timestamp,
+    /// The SHA-256 of the answer.
+    pub sha256: String,
+}
+
+impl RemovedAnswer {
+    fn read(row: &AnyRow) -> Result<Option<Self>> {
+        let (at, sha256) = (row.optional_time("answer_removed_at")?, row.optional_text("answer_sha256")?);
+        Ok(at.zip(sha256).map(|(at, sha256)| Self { at, sha256 }))
+    }
 }
 
 impl AnalysisRecord {
@@ -79,6 +98,7 @@ impl AnalysisRecord {
             model: row.text("model")?,
             prompt_version: row.optional_text("prompt_version")?,
             raw_answer: row.text("raw_answer")?,
+            removed: RemovedAnswer::read(row)?,
             verdict: row.json("verdict")?,
             fallback: row.flag("fallback")?,
             fallback_reason: row.optional_text("fallback_reason")?,

@@ -19,4 +19,4 @@ pub use crm_sync::CrmSync;
 pub use owner_load::OwnerCount;
 pub(crate) use parking::park;
 pub use record::Assignment;
-pub(crate) use record::{AssignmentRows, forget};
+pub(crate) use record::{AssignmentRows, forget, forget_all};

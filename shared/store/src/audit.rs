@@ -17,8 +17,8 @@ pub use self::verify::{AuditBreak, AuditProblem, ChainPosition, ChainsChecked, H
 use crate::codec::{Columns as _, to_json};
 use crate::{Result, Store};
 
-/// One event in the history of a lead. Never changed, except by an erasure, and deleted only for the
-/// synthetic lead.
+/// One event in the history of a lead. Never changed, except by an erasure, and deleted only with
+/// its lead by retention, and for the synthetic lead.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AuditEvent {
     /// Sequence number within the lead, from 1, without gaps.

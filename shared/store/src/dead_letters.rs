@@ -1,10 +1,10 @@
-use database::Connection;
+use database::{Connection, Rows};
 use jiff::Timestamp;
 use lead::{Failure, LeadId};
 use serde::Serialize;
 
 use crate::codec::{Columns as _, to_json, without_nul};
-use crate::{Cursor, Result, Store};
+use crate::{Cursor, Expired, ExpiredKind, Result, Store};
 
 /// A dead-lettered message.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -89,6 +89,46 @@ impl Store {
         );
         self.execute(query.bind(without_nul(id))).await?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// The oldest dead letters that failed before a time, with the times, at most `limit`.
+    pub async fn expired_dead_letters(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(String, Timestamp)>> {
+        let query = sqlx::query(
+            "SELECT message_id, failed_at FROM dead_letter WHERE failed_at < $1 ORDER BY failed_at, message_id LIMIT $2",
+        );
+        let rows = self.rows(query.bind(database::to_millis(before)).bind(i64::from(limit))).await?;
+        rows.iter().map(|row| Ok((row.text("message_id")?, row.time("failed_at")?))).collect()
+    }
+
+    /// Removes dead letters that failed before a time. One that has failed again since stays.
+    pub async fn remove_expired_dead_letters(&self, ids: &[&str], before: Timestamp) -> Result<u64> {
+        let mut rows = Rows::new(["id", "before"]);
+        for id in ids {
+            rows.push([(*id).into(), database::to_millis(before).into()]);
+        }
+        let mut transaction = self.database.begin().await?;
+        let statement = "DELETE FROM dead_letter WHERE message_id IN (SELECT id FROM given) \
+             AND failed_at < (SELECT MAX(given.before) FROM given)";
+        let removed = rows.execute(&mut transaction, statement).await?;
+        transaction.commit().await?;
+        Ok(removed)
+    }
+
+    /// The number of dead letters that failed before a time, and the time of the oldest.
+    pub async fn count_expired_dead_letters(&self, before: Timestamp) -> Result<Expired> {
+        let query = sqlx::query(
+            "SELECT COUNT(*) AS letters, MIN(failed_at) AS oldest FROM dead_letter WHERE failed_at < $1",
+        );
+        let query = query.bind(database::to_millis(before));
+        let row = query.fetch_one(self.database.pool()).await?;
+        let count = u64::try_from(row.number("letters")?).unwrap_or(0);
+        Ok(Expired::found(ExpiredKind::DeadLetters, count, row.optional_time("oldest")?))
     }
 }
 

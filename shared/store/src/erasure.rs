@@ -1,6 +1,7 @@
 //! Erasure of a person: personal data is removed, and the history remains as hashes.
 
 mod bodies;
+mod export;
 mod lead;
 mod mentions;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::bodies::BODIES;
+pub use self::export::{LeadExport, PersonExport};
 use self::lead::{Tally, erase_lead, records};
 use crate::acts::{self, ActKind};
 use crate::codec::Columns as _;

@@ -12,6 +12,7 @@
 //! - [`Steps::assign`] assigns a lead to an owner; [`Store::review`] saves a reviewer's decision about a held
 //!   lead.
 //! - [`Store::suppressed`] looks an address up in the suppression list; [`Store::erase`] removes a person.
+//! - [`Store::retain_leads`] removes data after its retention.
 //! - [`Store::promote`] and [`Store::record_restored`] save the state around CRM writes; [`SharedLimits`]
 //!   enforces the rate limits on them.
 //! - The other methods read.
@@ -40,6 +41,7 @@ mod left_out;
 mod limits;
 mod person;
 mod quarantine;
+mod retention;
 mod spending;
 mod state;
 mod steps;
@@ -51,7 +53,7 @@ mod written;
 
 pub use ::crm::{ActionState, Omission};
 pub use acts::{Act, ActKind};
-pub use analysis::{AnalysisRecord, RejectedAnswer};
+pub use analysis::{AnalysisRecord, RejectedAnswer, RemovedAnswer};
 pub use assignment::{Assignment, Breach, CrmSync, OwnerCount};
 pub use attempts::Attempts;
 pub use audit::{
@@ -64,13 +66,14 @@ pub use dead_letters::{DeadLetter, DeadLetterBody};
 pub use delivery::{
     Accept, Begun, Finish, MAX_ENRICH_TRIES, Notes, ReviewDecision, Reviewed, Unenriched, Verdict,
 };
-pub use erasure::{ByHand, Erasure, Found, LEAD_ROWS};
+pub use erasure::{ByHand, Erasure, Found, LEAD_ROWS, LeadExport, PersonExport};
 pub use lead_list::{Awaits, LeadFilter};
 pub use leads::{DeliveryRecord, LeadRecord};
 pub use ledger::ActionRecord;
 pub use left_out::EffectOmissions;
 pub use limits::SharedLimits;
 pub use quarantine::{QuarantineItem, Quarantined};
+pub use retention::{Expired, ExpiredKind, Findings, Retention, RetentionBatch, RetentionPass};
 pub use state::DeliveryState;
 pub use steps::{Acknowledge, Acknowledgement, Change, NotSaved, Steps, WorkLedger};
 pub use stored::{Basis, Scope, Spent, StoredAnalyses, StoredAnalysis};

@@ -32,7 +32,8 @@ pub struct Basis {
     pub enrichment: serde_json::Value,
 }
 
-/// The judgements to read. Those of the synthetic lead are always excluded.
+/// The judgements to read. Those of the synthetic lead are always excluded, and those whose raw answer
+/// retention has removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All judgements, including those of superseded deliveries and of earlier rounds.
@@ -64,11 +65,12 @@ impl StoredAnalyses<'_> {
     pub async fn count(&self) -> Result<u64> {
         let sql = match self.scope {
             Scope::Every => {
-                "SELECT COUNT(*) AS judgements FROM analysis WHERE created_at >= $1 AND lead_id <> $2"
+                "SELECT COUNT(*) AS judgements FROM analysis \
+                 WHERE created_at >= $1 AND lead_id <> $2 AND answer_removed_at IS NULL"
             }
             Scope::InForce => {
                 "SELECT COUNT(*) AS judgements FROM lead l JOIN analysis a ON a.analysis_id = l.analysis_id \
-                 WHERE a.created_at >= $1 AND l.lead_id <> $2"
+                 WHERE a.created_at >= $1 AND l.lead_id <> $2 AND a.answer_removed_at IS NULL"
             }
         };
         let row = sqlx::query(sql)
@@ -79,20 +81,30 @@ impl StoredAnalyses<'_> {
         Ok(u64::try_from(row.number("judgements")?).unwrap_or(0))
     }
 
+    /// The number of judgements that are left out because retention has removed their raw answer.
+    pub async fn count_removed(&self) -> Result<u64> {
+        let query = sqlx::query(
+            "SELECT COUNT(*) AS judgements FROM analysis WHERE created_at >= $1 AND answer_removed_at IS NOT NULL",
+        );
+        let row = query.bind(self.since).fetch_one(self.store.database().pool()).await?;
+        Ok(u64::try_from(row.number("judgements")?).unwrap_or(0))
+    }
+
     /// The next page; empty at the end.
     pub async fn next_page(&mut self) -> Result<Vec<StoredAnalysis>> {
         let sql = match self.scope {
             Scope::Every => {
                 "SELECT a.*, a.analysis_id AS place, d.content, d.enrichment \
                  FROM analysis a LEFT JOIN delivery d ON d.delivery_id = a.delivery_id \
-                 WHERE a.analysis_id > $1 AND a.created_at >= $2 AND a.lead_id <> $4 \
+                 WHERE a.analysis_id > $1 AND a.created_at >= $2 AND a.lead_id <> $4 AND a.answer_removed_at IS NULL \
                  ORDER BY a.analysis_id LIMIT $3"
             }
             Scope::InForce => {
                 "SELECT a.*, l.lead_id AS place, d.content, d.enrichment \
                  FROM lead l JOIN analysis a ON a.analysis_id = l.analysis_id \
                  LEFT JOIN delivery d ON d.delivery_id = a.delivery_id \
-                 WHERE l.lead_id > $1 AND a.created_at >= $2 AND l.lead_id <> $4 ORDER BY l.lead_id LIMIT $3"
+                 WHERE l.lead_id > $1 AND a.created_at >= $2 AND l.lead_id <> $4 AND a.answer_removed_at IS NULL \
+                 ORDER BY l.lead_id LIMIT $3"
             }
         };
         let query = sqlx::query(sql);

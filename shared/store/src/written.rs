@@ -17,8 +17,11 @@ pub struct WrittenAction {
     pub kind: String,
     /// The record it wrote.
     pub record_id: String,
-    /// The field changes with the earlier values; empty if those were not saved.
+    /// The field changes with the earlier values; empty if those were not saved, or were removed.
     pub changes: Vec<FieldChange>,
+    /// When retention removed the field changes: the earlier values cannot be restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes_removed_at: Option<Timestamp>,
     /// When it was written.
     pub updated_at: Timestamp,
 }
@@ -27,7 +30,7 @@ impl Store {
     /// The effects of a lead's plans on a CRM that were not undone, newest first; at most 1,000.
     pub async fn written(&self, provider: &str, lead: &LeadId) -> Result<Vec<WrittenAction>> {
         let query = sqlx::query(
-            "SELECT action_id, position, kind, record_id, changes, updated_at FROM crm_action \
+            "SELECT action_id, position, kind, record_id, changes, changes_removed_at, updated_at FROM crm_action \
              WHERE lead_id = $1 AND provider = $2 AND state = 'done' ORDER BY created_at DESC, position DESC LIMIT 1000",
         );
         let rows = self.rows(query.bind(lead.as_str()).bind(provider)).await?;
@@ -61,6 +64,7 @@ fn read(row: &AnyRow) -> Result<WrittenAction> {
         action_id: row.id("action_id")?,
         record_id: row.optional_text("record_id")?.unwrap_or_default(),
         changes: records.into_iter().flat_map(|record| record.into_changes(position, &kind)).collect(),
+        changes_removed_at: row.optional_time("changes_removed_at")?,
         updated_at: row.time("updated_at")?,
         kind,
     })

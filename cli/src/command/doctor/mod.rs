@@ -39,6 +39,7 @@ pub(crate) async fn run(config: Result<Config, ConfigError>) -> anyhow::Result<E
             secrets::sources(&mut report, &config);
             operators::operators(&mut report, &config);
             transport::transport(&mut report, &config);
+            work::retention(&mut report, &config);
         } else {
             report.skip("exposure", "needs a configuration without failures");
             report.skip("secrets", "need a configuration without failures");

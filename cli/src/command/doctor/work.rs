@@ -69,6 +69,27 @@ pub(super) async fn enrichment(report: &mut Report, operations: &Operations) {
     }
 }
 
+/// Reports which data has no limit of its retention.
+pub(super) fn retention(report: &mut Report, config: &Config) {
+    const CHECK: &str = "retention";
+    let retention = &config.retention;
+    let limits = [
+        ("leads", retention.leads),
+        ("held leads", retention.held),
+        ("superseded contents", retention.content),
+        ("dead letters", retention.dead_letters),
+    ];
+    let kept: Vec<_> = limits.iter().filter(|(_, limit)| limit.is_none()).map(|(data, _)| *data).collect();
+    let limited = limits.iter().filter_map(|(data, limit)| {
+        limit.map(|limit| format!("{data} for {}", count(limit.as_secs() / (24 * 60 * 60), "day", "days")))
+    });
+    let mut found: Vec<_> = limited.collect();
+    if !kept.is_empty() {
+        found.push(format!("{} until erased (RETAIN_..._DAYS: docs/people.md)", kept.join(", ")));
+    }
+    report.ok(CHECK, format!("kept: {}", found.join("; ")));
+}
+
 /// Checks the spool of the Redis queue for unreadable lines.
 pub(super) fn spool(report: &mut Report, config: &Config) {
     const CHECK: &str = "spool";

@@ -54,6 +54,7 @@ const TOKEN: &str = "operator_token";
         super::people::unsuppress_entry,
         super::people::removed_suppressions,
         super::people::erase,
+        super::people::export,
         super::parked::dead_letters,
         super::parked::redrive,
         super::parked::quarantine,

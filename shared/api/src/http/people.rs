@@ -16,7 +16,7 @@ use super::answer::{ApiError, ErrorBody, Json};
 use super::leads::Queued;
 use super::query::{Id, NoQuery, PageQuery};
 use super::texts::{Line, Removable, Suppressible};
-use operations::{Certificate, HeldLead, Page, ReviewAnswer};
+use operations::{Certificate, Export, HeldLead, Page, ReviewAnswer};
 use utoipa::ToSchema;
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -80,6 +80,13 @@ struct EraseRequest {
     /// With `apply`, also adds the person to the suppression list.
     #[serde(default)]
     suppress: bool,
+}
+
+/// The person whose data is exported.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ExportRequest {
+    email: EmailAddress,
 }
 
 /// The result of an operation, which may have been done before.
@@ -322,6 +329,25 @@ pub(super) async fn erase(
     )?;
     let EraseRequest { email, apply, suppress } = person;
     Ok(Json(state.operations.erase(caller.actor(), &email, apply, suppress).await?))
+}
+
+/// Export what is stored about a person
+///
+/// Every row of the person's leads in every spelling of the address, the dead letters and rejected bodies
+/// that mention it, and the places that were not read. Not a GET, because addresses must not be in paths.
+#[utoipa::path(
+    post, path = "/exports", tag = "people", operation_id = "exportPerson",
+    request_body(content = ExportRequest, content_type = "application/json"),
+    responses((status = 200, body = Export, description = "The stored data of the person")),
+)]
+pub(super) async fn export(
+    State(state): State<ApiState>,
+    caller: Caller,
+    _: NoQuery,
+    body: Body,
+) -> Answer<Export> {
+    let person: ExportRequest = read(body, "the body must be {\"email\":\"an address\"}")?;
+    Ok(Json(state.operations.export_person(&caller.actor(), &person.email).await?))
 }
 
 /// Reads a required JSON body.

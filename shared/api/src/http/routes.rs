@@ -50,6 +50,8 @@ pub(super) fn routes() -> Vec<Route> {
         on_get("/suppressions/removed", Read, people::removed_suppressions),
         on_delete("/suppressions/{entry}", Suppress, people::unsuppress_entry),
         on_post("/erasures", Erase, people::erase),
+        // The right of a person like an erasure, and as much data at once as no other route returns.
+        on_post("/exports", Erase, people::export),
         on_get("/dead-letters", Read, parked::dead_letters),
         on_post("/dead-letters/{id}/redrive", Redrive, parked::redrive),
         on_get("/quarantine", Read, parked::quarantine),

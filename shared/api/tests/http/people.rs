@@ -168,6 +168,26 @@ async fn erasure_may_suppress_the_person_as_well() {
     assert_eq!(client.get("/suppressions").await.ok()["items"][0]["added_by"], "local:http");
 }
 
+#[tokio::test]
+async fn export_of_a_person_holds_their_rows() {
+    let app = App::start().await;
+    let client = app.client();
+    let id = app.post(eager("ann@stripe.com")).await;
+    for bad in ["", "{}", r#"{"email":"x"}"#, r#"{"email":"ann@stripe.com","apply":true}"#] {
+        assert_eq!(client.post("/exports", bad).await.error(), (400, "invalid_body"), "{bad}");
+    }
+    let export = client.post("/exports", r#"{"email":"Ann@Stripe.com"}"#).await.ok();
+    assert_eq!(export["leads"][0]["lead_id"], json!(id));
+    let tables = &export["leads"][0]["tables"];
+    assert_eq!(tables["lead"][0]["email"], "ann@stripe.com");
+    for table in ["delivery", "audit_event"] {
+        assert!(tables[table].as_array().is_some_and(|rows| !rows.is_empty()), "{table}");
+    }
+    assert!(export["elsewhere"].to_string().contains("the AI provider"));
+    let nobody = client.post("/exports", r#"{"email":"bob@stripe.com"}"#).await.ok();
+    assert_eq!(nobody["leads"], json!([]));
+}
+
 const TEAM: &str = r#"
 version = "1"
 [owners.ann]

@@ -13,6 +13,7 @@ mod quarantine;
 mod reconcile;
 mod rescoring;
 mod resume;
+mod retention;
 mod simulation;
 mod support;
 mod three_hours;

@@ -48,6 +48,10 @@ pub struct Judgement {
     pub fit_high_from: FitScore,
     /// The lowest score of a MEDIUM fit.
     pub fit_medium_from: FitScore,
+    /// When retention removed the analyst's answer; absent while it is there. The claims and the verdict are
+    /// still as they were checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_removed_at: Option<Timestamp>,
     /// The analyst's prose: a quotation that is not checked, not acted on and not sent anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_words: Option<String>,
@@ -132,6 +136,7 @@ impl Judgement {
             because: because(analysis),
             fit_high_from: analysis.contract.fit_high_from,
             fit_medium_from: analysis.contract.fit_medium_from,
+            answer_removed_at: analysis.removed.as_ref().map(|removed| removed.at),
             asked: answer.as_ref().map(|answer| Conclusion {
                 fit_score: answer.fit_score,
                 intent: answer.intent,

@@ -173,6 +173,9 @@ fn decided(judgement: &Judgement, f: &mut Formatter<'_>) -> Result {
             asked.fit_score, asked.intent, asked.decision
         )?;
     }
+    if let Some(at) = judgement.answer_removed_at {
+        writeln!(f, "  Retention removed the analyst's answer at {at}; the verdict on it stays.")?;
+    }
     for adjustment in &judgement.adjustments {
         writeln!(f, "  {}: {}", adjustment.code, plain::line(&adjustment.message, MAX_PROSE_CHARS))?;
     }

@@ -13,7 +13,7 @@ async fn replay_reproduces_the_verdict_and_writes_nothing(fixture: Fixture) {
     let before = fixture.snapshot(&event.lead_id).await;
     fixture.clock.advance(std::time::Duration::from_hours(1));
     let replay = fixture.pipeline().await.replay(&event.lead_id).await.unwrap().unwrap();
-    assert!(replay.reproducible);
+    assert_eq!(replay.reproducible, Some(true));
     assert_eq!(serde_json::to_string(&replay.now).unwrap(), serde_json::to_string(&replay.stored).unwrap());
     assert_eq!((&replay.not_now, &replay.changes[..]), (&None, &[][..]));
     assert_eq!(fixture.snapshot(&event.lead_id).await, before);
@@ -47,7 +47,7 @@ async fn altered_verdict_is_not_reproducible(fixture: Fixture) {
     )
     .await;
     let replay = pipeline.replay(&event.lead_id).await.unwrap().unwrap();
-    assert!(!replay.reproducible);
+    assert_eq!(replay.reproducible, Some(false));
     assert_eq!(replay.changes.len(), 1);
 }
 
@@ -66,7 +66,7 @@ async fn replay_judges_a_pending_revision(fixture: Fixture) {
     pipeline.handle(&message(&first, 1)).await.unwrap();
     fixture.store.accept(&second).await.unwrap();
     let replay = pipeline.replay(&first.lead_id).await.unwrap().unwrap();
-    assert!(replay.reproducible, "the judged content is verified, not the revision");
+    assert_eq!(replay.reproducible, Some(true), "the judged content is verified, not the revision");
     let [evidence] = &replay.changes[..] else { panic!("{:?}", replay.changes) };
     let title = "computed.title_level";
     assert!(!evidence.from.to_string().contains(title) && evidence.to.to_string().contains(title));
@@ -77,7 +77,7 @@ async fn replay_verifies_stored_data_during_an_ai_outage(fixture: Fixture) {
     let (pipeline, event) = fixture.with_lead().await;
     fixture.analyst.will([Reply::Fail(Failure::transient("ai_unavailable", "busy"))]);
     let replay = pipeline.replay(&event.lead_id).await.unwrap().unwrap();
-    assert!(replay.reproducible);
+    assert_eq!(replay.reproducible, Some(true));
     assert_eq!(replay.now, None);
     assert_eq!(replay.not_now.unwrap().code, "ai_unavailable");
     assert_eq!(replay.changes, []);

@@ -73,6 +73,7 @@ scripts! {
     recover: "states";
     redrive: "states" "order" "dead_letters" "alias" "add";
     restore: "states" "order" "dead_letters" "alias" "add";
+    remove_dead_letters: "dead_letters";
     resume: "states";
     retried: ;
     send: "states" "order" "dead_letters" "alias" "add";

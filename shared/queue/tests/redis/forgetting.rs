@@ -53,6 +53,25 @@ async fn forget_removes_all_jobs_of_one_lead_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_dead_letters_are_removed_and_jobs_stay() {
+    let (fixture, queue) = Fixture::with_queue().await;
+    let (given_up, waiting) = (event(1, 1), event(1, 2));
+    queue.send(&given_up).await.unwrap();
+    let message = queue.receive(1).await.unwrap().remove(0);
+    let failure = Failure::permanent("crm_refused", "no such field");
+    queue.settle(&message.receipt, &Settlement::DeadLetter { failure }).await.unwrap();
+    queue.send(&waiting).await.unwrap();
+    assert_eq!(keys_with(&fixture, "lead1@example.com").await, 2);
+
+    let ids = [given_up.delivery_id(), waiting.delivery_id()];
+    let ids = ids.each_ref().map(lead::DeliveryId::as_str);
+    assert_eq!(queue.remove_dead_letters(&ids).await.unwrap(), 1);
+    assert_eq!(keys_with(&fixture, "lead1@example.com").await, 1, "the waiting job stays");
+    assert_eq!(queue.remove_dead_letters(&ids).await.unwrap(), 0);
+    assert_eq!(queue.receive(10).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forget_keeps_leased_and_later_jobs() {
     let (_, queue) = Fixture::with_queue().await;
     let (held, waiting) = (event(1, 1), event(1, 2));

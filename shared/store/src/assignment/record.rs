@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 
 use super::CrmSync;
+use super::counters::lock_counters;
 use super::owner_load::change_load;
 use crate::codec::{Columns as _, to_json};
 use crate::{Result, Store};
@@ -91,6 +92,24 @@ pub(crate) async fn forget(connection: &mut Connection, lead: &LeadId, now: i64)
         let query = sqlx::query("DELETE FROM lead_assignment WHERE lead_id = $1");
         query.bind(lead.as_str()).execute(connection).await?;
     }
+    Ok(())
+}
+
+/// Deletes the assignments of several leads, and takes the leads off their owners' open leads; `leads` has
+/// one column, `lead_id`.
+pub(crate) async fn forget_all(connection: &mut Connection, leads: &Rows<1>, now: i64) -> Result<()> {
+    let open = "SELECT s.owner, COUNT(*) AS leads FROM given JOIN lead_assignment s ON s.lead_id = given.lead_id \
+         WHERE s.owner IS NOT NULL AND s.responded_at IS NULL AND s.parked = 0 GROUP BY s.owner ORDER BY s.owner";
+    let open = leads.clone().fetch_all(connection, open).await?;
+    if !open.is_empty() {
+        // Assignments may change the counts of several owners too, in another order, under this lock.
+        lock_counters(connection, now).await?;
+    }
+    for row in &open {
+        change_load(connection, Some(&row.id("owner")?), now, 0, -row.number("leads")?).await?;
+    }
+    let statement = "DELETE FROM lead_assignment WHERE lead_id IN (SELECT lead_id FROM given)";
+    leads.clone().execute(connection, statement).await?;
     Ok(())
 }
 

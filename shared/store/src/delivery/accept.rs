@@ -12,7 +12,8 @@ use super::synthetic;
 use super::transitions::open_row;
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
-use crate::{DeliveryState, Result, Store, dead_letters, erased};
+use crate::erased::Tombstones;
+use crate::{DeliveryState, Result, Store, dead_letters};
 
 /// The classification of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,8 @@ pub enum Accept {
     /// The newest delivery, posted again after it was dead-lettered: that delivery is reopened, and must be
     /// in the queue.
     Reopened,
-    /// Received before the person was erased: none of it is saved.
+    /// Received before the person was erased, or a late copy of a delivery whose lead retention has removed:
+    /// none of it is saved.
     Erased,
 }
 
@@ -110,7 +112,10 @@ impl Store {
         let now = self.now_millis();
         let mut event = Cow::Borrowed(event);
         let mut delivery = event.delivery_id();
-        if erased::is_erased(connection, &event).await? {
+        let tombstones = Tombstones::of(connection, &event).await?;
+        // What its sender posts now is no late copy, whatever the clock says.
+        let is_late = order == Order::Received && tombstones.is_expired(&event);
+        if is_late || tombstones.is_erased(&event) {
             return Ok(Accepted { accept: Accept::Erased, delivery, event });
         }
         let content = to_json(&event.lead);

@@ -28,7 +28,7 @@ impl Store {
         Ok(results)
     }
 
-    /// Accepts the deliveries whose leads are not known, except those of a person who was erased at any time.
+    /// Accepts the deliveries whose leads are not known, except those of a lead or a person with a tombstone.
     /// Returns the ids of the accepted leads.
     async fn accept_new_leads(
         &self,
@@ -36,9 +36,9 @@ impl Store {
         events: &[LeadEvent],
     ) -> Result<HashSet<String>> {
         let now = self.now_millis();
-        let erased = with_erased_person(connection, events).await?;
+        let marked = with_tombstone(connection, events).await?;
         let mut candidates: Vec<_> = (events.iter())
-            .filter(|event| !erased.contains(event.lead_id.as_str()))
+            .filter(|event| !marked.contains(event.lead_id.as_str()))
             .map(|event| (event, event.delivery_id(), to_json(&event.lead)))
             .collect();
         // Concurrent transactions lock leads in the order of their ids, so that none blocks another for ever.
@@ -154,22 +154,23 @@ fn others<'a, R>(
     others
 }
 
-/// The ids of the leads whose person has a tombstone.
-async fn with_erased_person(connection: &mut Connection, events: &[LeadEvent]) -> Result<HashSet<String>> {
-    let mut leads_of = HashMap::new();
-    let mut hashes = Rows::new(["hash"]);
+/// The ids of the leads that have a tombstone, of their own or of their person.
+async fn with_tombstone(connection: &mut Connection, events: &[LeadEvent]) -> Result<HashSet<String>> {
+    let mut leads_of: HashMap<String, Vec<String>> = HashMap::new();
+    let mut ids = Rows::new(["id"]);
     for event in events {
-        for hash in Person::of(&event.lead.email).hashes() {
-            hashes.push([hash.as_str().into()]);
-            leads_of.entry(hash).or_insert_with(Vec::new).push(event.lead_id.as_str().to_owned());
+        let lead = event.lead_id.as_str().to_owned();
+        for id in Person::of(&event.lead.email).hashes().into_iter().chain([lead.clone()]) {
+            ids.push([id.as_str().into()]);
+            leads_of.entry(id).or_default().push(lead.clone());
         }
     }
-    let found =
-        "SELECT hash FROM given WHERE EXISTS (SELECT 1 FROM erased_person WHERE email_hash = given.hash)";
-    let found = hashes.fetch_all(connection, found).await?;
-    let mut erased = HashSet::new();
+    let found = "SELECT id FROM given JOIN erased_person ON email_hash = id \
+                 UNION ALL SELECT id FROM given JOIN expired_lead ON lead_id = id";
+    let found = ids.fetch_all(connection, found).await?;
+    let mut marked = HashSet::new();
     for row in &found {
-        erased.extend(leads_of.remove(&row.text("hash")?).into_iter().flatten());
+        marked.extend(leads_of.remove(&row.text("id")?).into_iter().flatten());
     }
-    Ok(erased)
+    Ok(marked)
 }

@@ -14,14 +14,17 @@ const BATCH: i64 = 20;
 /// A table of bodies whose only link to a person is their text.
 pub(super) struct Bodies {
     pub(super) table: &'static str,
+    /// The column of the ids.
+    pub(super) key: &'static str,
     page: &'static str,
     delete: &'static str,
-    is_base64: bool,
+    pub(super) is_base64: bool,
 }
 
 pub(super) const BODIES: [Bodies; 2] = [
     Bodies {
         table: "dead_letter",
+        key: "message_id",
         page: "SELECT message_id AS id, body FROM dead_letter \
                WHERE lead_id IS NULL AND failed_at >= $1 AND message_id > $2 ORDER BY message_id LIMIT $3",
         delete: "DELETE FROM dead_letter WHERE message_id = $1",
@@ -29,6 +32,7 @@ pub(super) const BODIES: [Bodies; 2] = [
     },
     Bodies {
         table: "quarantine",
+        key: "quarantine_id",
         page: "SELECT quarantine_id AS id, body FROM quarantine \
                WHERE first_at >= $1 AND quarantine_id > $2 ORDER BY quarantine_id LIMIT $3",
         delete: "DELETE FROM quarantine WHERE quarantine_id = $1",

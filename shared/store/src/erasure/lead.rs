@@ -1,4 +1,4 @@
-use database::{Connection, IdOfLead, LeadRows};
+use database::{Connection, LeadRows};
 use lead::{Actor, LeadId};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -39,16 +39,8 @@ pub(super) async fn erase_lead(
         // First, as in every transaction.
         lock_lead(connection, lead).await?;
     }
-    for LeadRows { table, column, holds } in rows {
-        let condition = match holds {
-            IdOfLead::Lead => format!("{column} = $1"),
-            IdOfLead::Delivery => {
-                format!("{column} IN (SELECT delivery_id FROM delivery WHERE lead_id = $1)")
-            }
-            IdOfLead::Record => {
-                format!("{column} = $1 OR {column} IN (SELECT action_id FROM crm_action WHERE lead_id = $1)")
-            }
-        };
+    for of_lead in rows {
+        let (table, condition) = (of_lead.table, of_lead.condition());
         found.add(table, remove(connection, table, &condition, lead, apply).await?, REMOVED);
     }
     found.add("crm_action", reduce_actions(connection, lead, apply, now).await?, REDUCED);

@@ -14,7 +14,9 @@ use enrichment::{Enrichment, EnrichmentStatus};
 use jiff::Timestamp;
 use lead::{Actor, Arrival, Clock as _, Dependency, Failure, LeadEvent, ManualClock};
 use serde_json::json;
-use store::{Awaits, Begun, Cursor, Finish, LeadFilter, SharedLimits, Steps, Store, Work};
+use store::{
+    Awaits, Begun, Cursor, Finish, LEAD_ROWS, LeadFilter, Retention, SharedLimits, Steps, Store, Work,
+};
 use testkit::fixtures::{
     begin_plan, finish, finish_actions, judgement, new_lead, note, rejected_body, save_enrichment,
     save_judgement,
@@ -73,6 +75,7 @@ async fn collect_on(test: TestDatabase, collector: &Collector) -> BTreeSet<Strin
     every_hot_path(&store, &clock).await;
     every_arrival(&store, &clock).await;
     every_step_of_many(&store, &clock).await;
+    every_removal(&store, &clock).await;
     let is_on_data = |statement: &String| {
         ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].iter().any(|verb| statement.starts_with(verb))
     };
@@ -226,6 +229,35 @@ async fn every_query(store: &Store, work: &Work, newer: &LeadEvent, now: Timesta
     store.pending_crm_syncs(10).await.unwrap();
     store.next_unenriched().await.unwrap();
     store.recount_owner(now).await.unwrap();
+    let long = Some(Duration::from_secs(1));
+    let retention = Retention { leads: long, held: long, content: long, dead_letters: long };
+    store.retain_leads(&lead::Actor::janitor(), &retention, &LEAD_ROWS, Some(&cursor), true).await.unwrap();
+    store.remove_expired_tombstones(10).await.unwrap();
+    store.expired_dead_letters(now, 10).await.unwrap();
+}
+
+/// Runs the statements that remove expired leads and contents.
+async fn every_removal(store: &Store, clock: &ManualClock) {
+    let event = |title: &str, after: u64| {
+        let mut lead = new_lead("zoe@example.com", "c");
+        lead.title = Some(title.to_owned());
+        LeadEvent::new(lead, clock.now() + Duration::from_secs(after))
+    };
+    for event in [event("a", 0), event("b", 1)] {
+        store.accept(&event).await.unwrap();
+        let Begun::Work(mut work) = store.begin_work(&event, 1).await.unwrap() else { panic!("no work") };
+        save_judgement(store, judgement(&work, "rules", clock.now()), &mut work).await.unwrap();
+        finish(store, Finish::Synced { provider: "mock", record_id: "1".into() }, &mut work).await.unwrap();
+    }
+    clock.advance(Duration::from_secs(60));
+    let short = Some(Duration::from_secs(1));
+    for retention in [
+        Retention { content: short, ..Retention::default() },
+        Retention { leads: short, ..Retention::default() },
+    ] {
+        let batch = store.retain_leads(&lead::Actor::janitor(), &retention, &LEAD_ROWS, None, true).await.unwrap();
+        assert!(!batch.expired.is_empty());
+    }
 }
 
 /// Runs the statements on dead letters and on quarantined bodies.

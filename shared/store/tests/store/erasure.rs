@@ -124,6 +124,69 @@ async fn no_table_holds_data_of_an_erased_person(fixture: Fixture) {
     assert!(store.lead(&other.lead_id).await.unwrap().is_some(), "other leads stay");
 }
 
+/// Whether the file of a PostgreSQL table holds a text.
+async fn file_holds(store: &Store, table: &str, needle: &str) -> bool {
+    sqlx::raw_sql("CHECKPOINT").execute(store.database().pool()).await.unwrap();
+    let query = sqlx::query_scalar(
+        "SELECT CAST(position(convert_to($2, 'UTF8') IN pg_read_binary_file(pg_relation_filepath($1))) AS BIGINT)",
+    );
+    let position: i64 = query.bind(table).bind(needle).fetch_one(store.database().pool()).await.unwrap();
+    position > 0
+}
+
+#[tokio::test]
+async fn postgres_keeps_bytes_until_tables_are_rewritten() {
+    let fixture = Fixture::postgres().await;
+    let store = fixture.store().await;
+    fill_tables(&fixture, &store).await;
+    let erased = store.erase(&person("c1", "CTO", 0).lead.email, &LEAD_ROWS, true).await.unwrap();
+    assert_eq!(erased.traces, database::Traces::DeadRows);
+    let tables = ["lead", "delivery", "analysis", "crm_action"];
+    for table in tables {
+        assert!(file_holds(&store, table, "ebulon").await, "{table}: the certificate says so");
+        let rewrite = format!("VACUUM FULL {table}");
+        // Rows stay while an older transaction runs on the server, such as another test's.
+        let mut tries = 0;
+        while file_holds(&store, table, "ebulon").await {
+            assert!(tries < 200, "{table}");
+            tries += 1;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            sqlx::raw_sql(AssertSqlSafe(rewrite.clone())).execute(store.database().pool()).await.unwrap();
+        }
+    }
+}
+
+#[on_both]
+async fn export_holds_what_an_erasure_removes(fixture: Fixture) {
+    let store = fixture.store().await;
+    fill_tables(&fixture, &store).await;
+    let email = person("c1", "CTO", 0).lead.email;
+    store.suppress(&Suppressed::Address(email.clone()), "opted out", "dana").await.unwrap();
+    store.accept(&event("bob", "CTO", 0)).await.unwrap();
+    let export = store.export(&email, &LEAD_ROWS).await.unwrap();
+    let erasure = store.erase(&email, &LEAD_ROWS, true).await.unwrap();
+
+    assert_eq!(export.leads.iter().map(|lead| lead.lead_id.clone()).collect::<Vec<_>>(), erasure.leads);
+    for found in &erasure.found {
+        let rows = |lead: &store::LeadExport| {
+            lead.tables.get(&found.place).map_or(0, |rows| rows.as_array().unwrap().len())
+        };
+        let of_leads: usize = export.leads.iter().map(rows).sum();
+        let of_bodies = export.bodies[&found.place].as_array().map_or(0, Vec::len);
+        assert_eq!((of_leads + of_bodies) as u64, found.count, "{}", found.place);
+    }
+    let text = json!(export).to_string();
+    for stored in ["Zebulon Quux is ready", "+1 555 0142", "name=Quux", "opted out", "00Q1"] {
+        assert!(text.contains(stored), "{stored}");
+    }
+    assert!(!text.contains("bob@"), "only this person");
+
+    let after = store.export(&email, &LEAD_ROWS).await.unwrap();
+    assert_eq!(after.leads.len(), 2, "the hashes of erased leads");
+    let text = json!(after.leads).to_string().to_lowercase();
+    assert!(NEEDLES.iter().all(|needle| !text.contains(needle)), "{text}");
+}
+
 #[on_both]
 async fn events_before_an_erasure_are_dropped_and_later_ones_new(fixture: Fixture) {
     let store = fixture.store().await;

@@ -19,6 +19,7 @@ mod order;
 mod owner_counts;
 mod quarantine;
 mod reopen;
+mod retention;
 
 mod returns;
 mod schema;
