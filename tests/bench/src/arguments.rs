@@ -3,7 +3,7 @@ use clap::ValueEnum;
 /// Measures the product beside a Node application, and prints one table.
 #[derive(clap::Parser)]
 pub(crate) struct Arguments {
-    /// The parts to measure; by default all but scale and waiting
+    /// The parts to measure; by default all but retention, scale and waiting
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Leads that are accepted and finished
@@ -29,8 +29,8 @@ pub(crate) struct Arguments {
     pub(crate) rounds: u32,
 }
 
-/// A part of the benchmark. `scale` and `waiting` run only if they are named: they take many minutes and some
-/// gigabytes.
+/// A part of the benchmark. `retention`, `scale` and `waiting` run only if they are named: they take many
+/// minutes and some gigabytes.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
     Sqlite,
@@ -40,6 +40,7 @@ pub(crate) enum Part {
     Lpush,
     Crm,
     Slow,
+    Retention,
     Scale,
     Waiting,
 }
@@ -52,7 +53,7 @@ impl Arguments {
         Part::value_variants()
             .iter()
             .copied()
-            .filter(|part| !matches!(part, Part::Scale | Part::Waiting))
+            .filter(|part| !matches!(part, Part::Retention | Part::Scale | Part::Waiting))
             .collect()
     }
 }

@@ -14,6 +14,7 @@ mod load;
 mod measure;
 mod process;
 mod reads;
+mod retention;
 mod scale;
 mod servers;
 mod slow;
@@ -59,9 +60,10 @@ async fn measure_parts(arguments: &Arguments, servers: &Servers, table: &mut Tab
                 // The same in every round.
                 Part::Crm if round == 1 => crm::calls(servers, table).await?,
                 Part::Slow => slow::slow(servers, table).await?,
+                Part::Retention if round == 1 => retention::retention(servers, arguments).await?,
                 Part::Scale if round == 1 => scale::scale(servers, arguments).await?,
                 Part::Waiting if round == 1 => waiting::waiting(servers, arguments).await?,
-                Part::Crm | Part::Scale | Part::Waiting => {}
+                Part::Crm | Part::Retention | Part::Scale | Part::Waiting => {}
             }
         }
     }

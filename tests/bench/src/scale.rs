@@ -3,7 +3,7 @@
 //! One lead is posted and finished; its rows are then copied by the database itself, with other ids, times
 //! and states, so that every row has the form that the product writes.
 
-mod rows;
+pub(crate) mod rows;
 
 use std::time::{Duration, Instant};
 

@@ -67,6 +67,11 @@ impl<'a> Instance<'a> {
         Ok(instance)
     }
 
+    /// Sets a variable of the product for the processes that are started from now on.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Runs a command of the system to its end.
     pub(crate) async fn run(&self, part: &str) -> anyhow::Result<()> {
         let (program, arguments) = self.command(part);
@@ -118,7 +123,7 @@ impl<'a> Instance<'a> {
         Ok(())
     }
 
-    async fn counted(
+    pub(crate) async fn counted(
         &self,
         sql: &'static str,
         is_enough: impl Fn(u64) -> bool,

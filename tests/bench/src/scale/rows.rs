@@ -47,7 +47,7 @@ const CHANGES: [(&str, &str); 31] = [
 ];
 
 /// Copies the rows of the only lead `copies` times, with a dead letter for each lead that failed.
-pub(super) async fn copy(url: &str, copies: u64) -> anyhow::Result<()> {
+pub(crate) async fn copy(url: &str, copies: u64) -> anyhow::Result<()> {
     let is_sqlite = url.starts_with("sqlite");
     let mut connection = AnyConnection::connect(url).await?;
     let numbers = if is_sqlite {
