@@ -23,6 +23,9 @@ const BATCHES: u32 = 10;
 /// The most leads that one round removes before it leaves the rest to the next.
 const LEADS_PER_ROUND: u64 = 2_000;
 
+/// The time after which one round begins no further batch, well within the limit of a chore.
+const ROUND_TIME: Duration = Duration::from_secs(4);
+
 /// Dead letters and tombstones that one statement removes.
 const ROWS: u32 = 200;
 
@@ -115,12 +118,13 @@ impl Retainer {
             Some(pass) if now.duration_since(pass.started_at).unsigned_abs() < PASS_EVERY => return Ok(()),
             _ => RetentionPass::beginning(now),
         };
+        let began = Instant::now();
         for _ in 0..BATCHES {
             self.step(&mut pass, expired).await?;
             // After each batch: a round may be cut short.
             self.store.save_retention_pass(&pass).await?;
             let removed = expired.count(ExpiredKind::Leads) + expired.count(ExpiredKind::HeldLeads);
-            if pass.ended_at.is_some() || removed >= LEADS_PER_ROUND {
+            if pass.ended_at.is_some() || removed >= LEADS_PER_ROUND || began.elapsed() > ROUND_TIME {
                 break;
             }
         }
