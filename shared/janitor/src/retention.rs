@@ -67,7 +67,10 @@ impl Retainer {
         };
         let (mut after, mut looked_at): (Option<Cursor>, u64) = (None, 0);
         while self.retention.concerns_leads() {
-            let batch = self.store.retain_leads(&self.actor, &self.retention, &self.rows, after.as_ref(), false).await?;
+            let batch = self
+                .store
+                .retain_leads(&self.actor, &self.retention, &self.rows, after.as_ref(), false)
+                .await?;
             expired.merge(&batch.expired);
             looked_at += batch.looked_at;
             progress(looked_at);
@@ -135,7 +138,10 @@ impl Retainer {
     /// the database. Returns the number of leads that it looked at.
     async fn step(&self, pass: &mut RetentionPass, expired: &mut Expired) -> Result<u64, Failure> {
         let began = Instant::now();
-        let batch = self.store.retain_leads(&self.actor, &self.retention, &self.rows, pass.after.as_ref(), true).await?;
+        let batch = self
+            .store
+            .retain_leads(&self.actor, &self.retention, &self.rows, pass.after.as_ref(), true)
+            .await?;
         expired.merge(&batch.expired);
         match batch.next {
             Some(next) => pass.after = Some(next),

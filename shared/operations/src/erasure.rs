@@ -114,7 +114,7 @@ mod tests {
     const BY_STORE: [&str; 5] = ["audit_event", "crm_action", "lead", "lead_assignment", "quarantine"];
 
     /// The tables without personal data: hashes, companies, owners, and the state of outside systems.
-    const NOT_PERSONAL: [&str; 14] = [
+    const NOT_PERSONAL: [&str; 17] = [
         "audit_act",
         "audit_act_head",
         "crm_hold",
@@ -128,6 +128,7 @@ mod tests {
         "queue_pause",
         "retention_pass",
         "routing_turn",
+        "source_usage",
         "spending",
         "suppression",
         "suppression_removal",

@@ -37,7 +37,7 @@ pub use reconcile::DrainedSpools;
 pub use retention::{RetainedKind, RetentionReport};
 pub use routing::RoutingView;
 pub use store::{
-    Act, ActKind, AuditBreak, AuditEvent, AuditProblem, Awaits, Cursor, ExpiredKind, LeadFilter, Retention, Suppression, Verdict,
-    WrittenAction,
+    Act, ActKind, AuditBreak, AuditEvent, AuditProblem, Awaits, Cursor, ExpiredKind, LeadFilter, Retention,
+    Suppression, Verdict, WrittenAction,
 };
 pub use view::LeadView;

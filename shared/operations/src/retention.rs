@@ -56,7 +56,8 @@ impl Operations {
         progress: impl FnMut(u64) + Send,
     ) -> Result<RetentionReport, OperationError> {
         let (queue, clock) = (Arc::clone(&self.queue), Arc::clone(&self.pipeline.clock));
-        let retainer = Retainer::new(self.store.clone(), queue, clock, self.retention).acting_as(actor.clone());
+        let retainer =
+            Retainer::new(self.store.clone(), queue, clock, self.retention).acting_as(actor.clone());
         let expired = if apply { retainer.apply(progress).await? } else { retainer.count(progress).await? };
         Ok(self.report(apply, &expired))
     }

@@ -347,7 +347,7 @@ pub(super) async fn export(
     body: Body,
 ) -> Answer<Export> {
     let person: ExportRequest = read(body, "the body must be {\"email\":\"an address\"}")?;
-    Ok(Json(state.operations.export_person(&caller.actor(), &person.email).await?))
+    Ok(Json(state.operations.export_person(caller.actor(), &person.email).await?))
 }
 
 /// Reads a required JSON body.

@@ -1,5 +1,5 @@
 use database::{Connection, LeadRows, Rows};
-use lead::Actor;
+use lead::{Actor, LeadId};
 
 use super::scan::{Seen, lock};
 use crate::codec::Columns as _;
@@ -43,7 +43,7 @@ impl Store {
         leave_tombstones(&mut transaction, &ids, now).await?;
         let lead = "DELETE FROM lead WHERE lead_id IN (SELECT lead_id FROM given)";
         ids.execute(&mut transaction, lead).await?;
-        let removed: Vec<_> = leads.iter().map(|lead| lead.lead_id.clone()).collect();
+        let removed: Vec<LeadId> = leads.iter().filter_map(|lead| lead.lead_id.parse().ok()).collect();
         audit::remove_chains(&mut transaction, actor, &removed, now).await?;
         transaction.commit().await?;
         Ok(leads)

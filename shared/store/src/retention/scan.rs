@@ -73,7 +73,8 @@ impl Store {
         let mut expired = Expired::default();
         let (due, others): (Vec<_>, Vec<_>) = leads.iter().partition(|lead| lead.is_due(&limits));
         for leads in due.chunks(AT_ONCE) {
-            let removed = if apply { self.remove_leads(actor, leads, rows, now).await? } else { leads.to_vec() };
+            let removed =
+                if apply { self.remove_leads(actor, leads, rows, now).await? } else { leads.to_vec() };
             for lead in removed {
                 expired.add(lead.kind(), lead.last_at());
             }

@@ -255,7 +255,8 @@ async fn every_removal(store: &Store, clock: &ManualClock) {
         Retention { content: short, ..Retention::default() },
         Retention { leads: short, ..Retention::default() },
     ] {
-        let batch = store.retain_leads(&lead::Actor::janitor(), &retention, &LEAD_ROWS, None, true).await.unwrap();
+        let batch =
+            store.retain_leads(&lead::Actor::janitor(), &retention, &LEAD_ROWS, None, true).await.unwrap();
         assert!(!batch.expired.is_empty());
     }
 }

@@ -139,7 +139,10 @@ async fn postgres_keeps_bytes_until_tables_are_rewritten() {
     let fixture = Fixture::postgres().await;
     let store = fixture.store().await;
     fill_tables(&fixture, &store).await;
-    let erased = store.erase(&person("c1", "CTO", 0).lead.email, &LEAD_ROWS, true).await.unwrap();
+    let erased = store
+        .erase(&lead::Actor::admin(), &person("c1", "CTO", 0).lead.email, &LEAD_ROWS, true)
+        .await
+        .unwrap();
     assert_eq!(erased.traces, database::Traces::DeadRows);
     let tables = ["lead", "delivery", "analysis", "crm_action"];
     for table in tables {
@@ -161,10 +164,10 @@ async fn export_holds_what_an_erasure_removes(fixture: Fixture) {
     let store = fixture.store().await;
     fill_tables(&fixture, &store).await;
     let email = person("c1", "CTO", 0).lead.email;
-    store.suppress(&Suppressed::Address(email.clone()), "opted out", "dana").await.unwrap();
+    store.suppress(&lead::Actor::admin(), &Suppressed::Address(email.clone()), "opted out").await.unwrap();
     store.accept(&event("bob", "CTO", 0)).await.unwrap();
     let export = store.export(&email, &LEAD_ROWS).await.unwrap();
-    let erasure = store.erase(&email, &LEAD_ROWS, true).await.unwrap();
+    let erasure = store.erase(&lead::Actor::admin(), &email, &LEAD_ROWS, true).await.unwrap();
 
     assert_eq!(export.leads.iter().map(|lead| lead.lead_id.clone()).collect::<Vec<_>>(), erasure.leads);
     for found in &erasure.found {

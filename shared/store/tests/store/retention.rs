@@ -28,7 +28,10 @@ fn leads_for(days: u32) -> Retention {
 async fn retain(store: &Store, retention: Retention, apply: bool) -> Expired {
     let (mut expired, mut after) = (Expired::default(), None);
     loop {
-        let batch = store.retain_leads(&lead::Actor::janitor(), &retention, &LEAD_ROWS, after.as_ref(), apply).await.unwrap();
+        let batch = store
+            .retain_leads(&lead::Actor::janitor(), &retention, &LEAD_ROWS, after.as_ref(), apply)
+            .await
+            .unwrap();
         expired.merge(&batch.expired);
         let Some(next) = batch.next else { return expired };
         after = Some(next);
@@ -198,7 +201,7 @@ async fn contents_go_and_hashes_and_verdicts_stay(fixture: Fixture) {
     // The content hash still recognises a retry.
     assert_eq!(store.accept(&first).await.unwrap(), Accept::Duplicate { open: false });
     // The newest content is needed for a new judgement.
-    let event = store.reopen(&first.lead_id, true, "test").await.unwrap().unwrap();
+    let event = store.reopen(&lead::Actor::admin(), &first.lead_id, true, "test").await.unwrap().unwrap();
     assert_eq!(event.lead.title.as_deref(), Some("CEO"));
 }
 
@@ -229,7 +232,7 @@ async fn reviewer_keeps_the_answer_of_a_held_lead(fixture: Fixture) {
     fixture.advance(31 * DAY_SECONDS);
     let retention = Retention { content: Some(30 * DAY), ..Retention::default() };
     assert!(retain(&store, retention, true).await.is_empty());
-    store.review(&ann.lead_id, Verdict::Dismiss, "dana", Some("spam")).await.unwrap();
+    store.review(&lead::Actor::admin(), &ann.lead_id, Verdict::Dismiss, Some("spam")).await.unwrap();
     assert_eq!(retain(&store, retention, true).await.count(ExpiredKind::Answers), 1);
 }
 
@@ -241,7 +244,8 @@ async fn lead_that_changes_meanwhile_stays(fixture: Fixture) {
     fixture.advance(31 * DAY_SECONDS);
     // Between the reading of a batch and its transaction.
     let retention = leads_for(30);
-    let batch = store.retain_leads(&lead::Actor::janitor(), &retention, &LEAD_ROWS, None, false).await.unwrap();
+    let batch =
+        store.retain_leads(&lead::Actor::janitor(), &retention, &LEAD_ROWS, None, false).await.unwrap();
     assert_eq!(batch.expired.count(ExpiredKind::Leads), 1);
     let revised = LeadEvent::new(new_lead("ann@example.com", "other"), fixture.clock.now());
     store.accept(&revised).await.unwrap();
