@@ -74,8 +74,9 @@ fn a_form_is_a_lead_too() {
     let id = &server.get("/leads").unwrap().json()["items"][0]["lead_id"];
     let lead = settled(&server, id.as_str().unwrap());
     assert_eq!((&lead["status"], &lead["name"]), (&json!("synced"), &json!("Zoë O'Neill")));
-    let why = server.get(&format!("/leads/{}/explain", id.as_str().unwrap())).unwrap();
-    assert!(why.text.contains("engagement_score"), "{why:?}");
+    // A person can add parameters to a form: without a sources file its facts do not count.
+    let audit = server.get(&format!("/leads/{}/audit", id.as_str().unwrap())).unwrap();
+    assert!(audit.text.contains(r#"{"field":"marketo","issue":"not_allowed"}"#), "{audit:?}");
 }
 
 #[test]

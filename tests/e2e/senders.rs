@@ -150,7 +150,7 @@ fn product_signs_with_standard_webhooks_and_sets_its_facts() {
     let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
     settled(&server, &id);
     let explained = server.get(&format!("/leads/{id}/explain")).unwrap().json();
-    let facts = explained["known"]["facts"].as_array().unwrap().clone();
+    let facts = explained["knew"]["facts"].as_array().unwrap().clone();
     let fact = |path: &str| facts.iter().find(|fact| fact["path"] == path).cloned();
     assert_eq!(fact("product.activation_state").unwrap()["said_by"], "sent by product", "{explained}");
     assert_eq!(fact("marketo.activity"), None, "it may not set it");

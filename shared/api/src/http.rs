@@ -151,5 +151,11 @@ async fn not_found() -> ApiError {
 async fn method_not_allowed(uri: Uri) -> ApiError {
     let refusal = ApiError::method_not_allowed();
     // Senders of leads get the same body for every answer, whatever the method.
-    if uri.path() == "/leads" { refusal.of_a_lead() } else { refusal }
+    if is_webhook(uri.path()) { refusal.of_a_lead() } else { refusal }
+}
+
+/// Whether a path is that of the unnamed sender or of a named one.
+fn is_webhook(path: &str) -> bool {
+    path.strip_prefix("/leads")
+        .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('/').is_some_and(|name| !name.contains('/')))
 }

@@ -146,7 +146,7 @@ async fn suppression_list_hides_addresses_and_blocks_writes() {
 
     let acts = client.get("/audit?limit=2").await.ok();
     assert_eq!(acts["items"][0]["kind"], "suppression_removed");
-    assert_eq!((&acts["items"][0]["actor"], &acts["next_before"]), (&json!("admin"), &json!(5)));
+    assert_eq!((&acts["items"][0]["actor"], &acts["next_before"]), (&json!("local:http"), &json!(5)));
     let rest = client.get("/audit?before=5").await.ok();
     assert_eq!((rest["items"].as_array().unwrap().len(), rest.get("next_before")), (4, None));
     assert!(!(acts.to_string() + &rest.to_string()).contains('@'), "{acts} {rest}");

@@ -40,8 +40,8 @@ pub(crate) async fn fill(database: &Database) {
     let others = [
         "INSERT INTO dead_letter (message_id, lead_id, body, failure, attempts, failed_at) \
          SELECT 'd' || id, id, repeat('x', 400), '{}', 5, n FROM",
-        "INSERT INTO quarantine (quarantine_id, error, message, body, times, first_at, last_at) \
-         SELECT id, 'e', 'm', repeat('x', 400), 1, n, n FROM",
+        "INSERT INTO quarantine (quarantine_id, sender, error, message, body, times, first_at, last_at) \
+         SELECT id, 'default', 'e', 'm', repeat('x', 400), 1, n, n FROM",
         "INSERT INTO webhook_receipt (receipt_id, lead_id, delivery_id) SELECT 'r' || id, id, 'd' || id FROM",
         "INSERT INTO review_decision (delivery_id, round, lead_id, decision, decided_by, decided_at) \
          SELECT 'd' || id, 1, id, 'approved', 'ann', n FROM",
