@@ -9,17 +9,17 @@ const FILE: &str = "[[source]]\nname = \"form\"\npreset = \"typeform\"\nsecrets 
 
 fn folder(file: &str) -> Folder {
     let folder = Folder::new().with("SOURCES_FILE", "sources.toml");
-    std::fs::write(folder.path("sources.toml"), file).unwrap();
+    std::fs::write(folder.path("sources.toml"), file).expect("the folder is writable");
     folder
 }
 
 fn payload(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/senders").join(name);
-    path.to_str().unwrap().to_owned()
+    path.to_str().expect("the path is text").to_owned()
 }
 
 fn text(out: &[u8]) -> String {
-    String::from_utf8(out.to_vec()).unwrap()
+    String::from_utf8(out.to_vec()).expect("output is text")
 }
 
 #[test]

@@ -255,6 +255,7 @@ export const security: Checks = {
         'x-hubspot-signature-v3',
         'typeform-signature',
         'calendly-webhook-signature',
+        'x-webflow-signature',
       ]);
       assert.ok(groups.some((rule: any) => rule.Name === 'AWSManagedRulesAmazonIpReputationList'));
       const counted = [...having(groups, 'ActionToUse')].map((override) => {
@@ -322,6 +323,7 @@ export const security: Checks = {
         'x-hubspot-signature-v3',
         'typeform-signature',
         'calendly-webhook-signature',
+        'x-webflow-signature',
         'cookie',
         'QueryString',
       ]);

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::Uri;
+use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::get;
 
@@ -148,14 +148,14 @@ async fn not_found() -> ApiError {
     ApiError::not_found("no such path; /openapi.json lists all paths")
 }
 
-async fn method_not_allowed(uri: Uri) -> ApiError {
+async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     let refusal = ApiError::method_not_allowed();
-    // Senders of leads get the same body for every answer, whatever the method.
-    if is_webhook(uri.path()) { refusal.of_a_lead() } else { refusal }
+    // Senders of leads get the same body for every answer, those of `/leads` whatever the method.
+    let is_sender = uri.path() == "/leads" || (method == Method::POST && is_of_source(uri.path()));
+    if is_sender { refusal.of_a_lead() } else { refusal }
 }
 
-/// Whether a path is that of the unnamed sender or of a named one.
-fn is_webhook(path: &str) -> bool {
-    path.strip_prefix("/leads")
-        .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('/').is_some_and(|name| !name.contains('/')))
+/// Whether a path may be that of a named source.
+fn is_of_source(path: &str) -> bool {
+    path.strip_prefix("/leads/").is_some_and(|name| !name.contains('/'))
 }

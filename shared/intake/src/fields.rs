@@ -22,7 +22,7 @@ use crate::scope::FactScope;
 
 /// The top-level fields that are not converted yet, in the order sent. Names may repeat.
 pub(crate) struct Fields<'a> {
-    fields: Vec<(String, Value)>,
+    remaining: Vec<(String, Value)>,
     format: Format,
     /// Facts that the configuration of the sender sets, by namespace.
     facts: Map<String, Value>,
@@ -38,7 +38,7 @@ impl<'a> Fields<'a> {
         scope: &'a FactScope,
         reading: &'a mut Reading,
     ) -> Self {
-        Self { fields, format, facts, scope, reading }
+        Self { remaining: fields, format, facts, scope, reading }
     }
 
     /// Converts the fields to a lead. A body without a valid address and campaign is rejected; any other
@@ -79,7 +79,7 @@ impl<'a> Fields<'a> {
 
     /// Removes every spelling of a field and returns those with a value, the documented spellings first.
     fn take(&mut self, field: &Field) -> Vec<(String, Value)> {
-        let of_field = self.fields.extract_if(.., |(name, _)| field.rank(name).is_some());
+        let of_field = self.remaining.extract_if(.., |(name, _)| field.rank(name).is_some());
         let mut taken: Vec<_> = of_field.filter(|(_, value)| !is_absent(value)).collect();
         taken.sort_by_key(|(name, _)| field.rank(name));
         taken
@@ -111,8 +111,8 @@ impl<'a> Fields<'a> {
         }
         let is_text = taken.iter().any(|(_, value)| value.is_string() || value.is_number());
         let misplaced = || {
-            self.fields.extend(taken);
-            misplaced_email::email_path(&self.fields).filter(|_| *field == EMAIL)
+            self.remaining.extend(taken);
+            misplaced_email::email_path(&self.remaining).filter(|_| *field == EMAIL)
         };
         Err(match refused {
             None if self.reading.dropped_number(field.name) => Rejection::inexact(field.name),
@@ -140,16 +140,16 @@ impl<'a> Fields<'a> {
             }
             let is_structured = scalar_text(&value).is_none();
             match (&chosen, text) {
-                (_, None) => self.fields.push((name, value)),
+                (_, None) => self.remaining.push((name, value)),
                 (Some((_, known)), Some(text)) if *known == text => {}
                 (Some((first, _)), Some(_)) if *first == name => is_repeated = true,
                 (Some(_), Some(_)) => {
                     self.reading.note(&Path::Member(&ATTRIBUTES, &name), FieldIssue::Repeated);
-                    self.fields.push((name, value));
+                    self.remaining.push((name, value));
                 }
                 (None, Some(text)) => {
                     if is_structured {
-                        self.fields.push((name.clone(), value));
+                        self.remaining.push((name.clone(), value));
                     }
                     chosen = Some((name, text));
                 }
@@ -171,7 +171,7 @@ impl<'a> Fields<'a> {
     fn last_name(&mut self, first_name: Option<&str>) -> Option<String> {
         let is_null = |value: &Value| value.as_str().is_some_and(|text| one_line(text) == "NULL");
         let is_null =
-            self.fields.iter().any(|(name, value)| LAST_NAME.rank(name).is_some() && is_null(value));
+            self.remaining.iter().any(|(name, value)| LAST_NAME.rank(name).is_some() && is_null(value));
         let null = || (is_null && first_name.is_some_and(is_in_capitals)).then(|| "NULL".to_owned());
         self.line(&LAST_NAME).or_else(null)
     }
@@ -206,7 +206,7 @@ impl<'a> Fields<'a> {
                 Value::Object(members) => repeated::merge(&mut object, members, &mut repeated),
                 other => {
                     self.reading.note(&path, FieldIssue::WrongType);
-                    self.fields.push((name, other));
+                    self.remaining.push((name, other));
                 }
             }
         }
@@ -221,7 +221,7 @@ impl<'a> Fields<'a> {
                     self.reading.note(&Path::Member(&path, name), self.scope.issue());
                 }
             }
-            self.fields.push((field.name.to_owned(), Value::Object(refused)));
+            self.remaining.push((field.name.to_owned(), Value::Object(refused)));
         }
         permitted.extend(self.configured(field));
         Ok(permitted)
@@ -247,7 +247,7 @@ impl<'a> Fields<'a> {
     fn attributes(mut self) -> Result<Map<String, Value>, Rejection> {
         let mut kept = Map::new();
         let mut lists = Vec::new();
-        for (name, mut value) in std::mem::take(&mut self.fields) {
+        for (name, mut value) in std::mem::take(&mut self.remaining) {
             let path = Path::Member(&ATTRIBUTES, &name);
             if name == "attributes" {
                 value = self.object(value, path)?;

@@ -85,7 +85,7 @@ impl Retainer {
     pub async fn apply(&self, mut progress: impl FnMut(u64) + Send) -> Result<Expired, Failure> {
         let mut expired = Expired::default();
         while self.remove_dead_letters(&mut expired).await? {}
-        while self.store.remove_expired_tombstones(ROWS).await? > 0 {}
+        while self.store.remove_expired_tombstones().await? > 0 {}
         if self.retention.concerns_leads() {
             let mut pass = RetentionPass::beginning(self.clock.now());
             let mut looked_at = 0;
@@ -111,7 +111,7 @@ impl Retainer {
 
     async fn part_into(&self, expired: &mut Expired) -> Result<(), Failure> {
         self.remove_dead_letters(expired).await?;
-        self.store.remove_expired_tombstones(ROWS).await?;
+        self.store.remove_expired_tombstones().await?;
         if !self.retention.concerns_leads() {
             return Ok(());
         }

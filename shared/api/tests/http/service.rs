@@ -126,7 +126,7 @@ async fn every_described_operation_is_served() {
     for (path, item) in description["paths"].as_object().unwrap() {
         let concrete = path.replace("{id}", &"a".repeat(64));
         for method in item.as_object().unwrap().keys() {
-            if (path.as_str(), method.as_str()) == ("/leads", "post") {
+            if matches!(path.as_str(), "/leads" | "/leads/{id}") && method == "post" {
                 continue; // not served here
             }
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();

@@ -49,13 +49,14 @@ impl Store {
         Ok(leads)
     }
 
-    /// Removes the oldest of the tombstones that no copy of a delivery needs any more, at most `limit`.
-    pub async fn remove_expired_tombstones(&self, limit: u32) -> Result<u64> {
+    /// Removes the oldest of the tombstones that no copy of a delivery needs any more, at most 200. With the
+    /// number as a parameter PostgreSQL would expect a tenth of the table and read all of it.
+    pub async fn remove_expired_tombstones(&self) -> Result<u64> {
         let query = sqlx::query(
             "DELETE FROM expired_lead WHERE lead_id IN \
-             (SELECT lead_id FROM expired_lead WHERE expired_at < $1 ORDER BY expired_at LIMIT $2)",
+             (SELECT lead_id FROM expired_lead WHERE expired_at < $1 ORDER BY expired_at LIMIT 200)",
         );
-        self.execute(query.bind(self.now_millis() - TOMBSTONE_MS).bind(i64::from(limit))).await
+        self.execute(query.bind(self.now_millis() - TOMBSTONE_MS)).await
     }
 
     /// Whether the lead was removed by retention in the last months, and not posted again since.

@@ -8,8 +8,15 @@ use crate::rows::fill;
 use crate::statements::{index_of_list, statements};
 
 /// Tables of a size independent of the number of leads: they have few pages, and a scan is the best plan.
-const SMALL: &[&str] =
-    &["crm_hold", "dependency_health", "owner_load", "queue_pause", "routing_turn", "spending"];
+const SMALL: &[&str] = &[
+    "audit_act_head",
+    "crm_hold",
+    "dependency_health",
+    "owner_load",
+    "queue_pause",
+    "routing_turn",
+    "spending",
+];
 
 /// The maximum number of rows that a plan may sort: the leads of one person, or rows that share a lead.
 const FEW_ROWS: f64 = 1_000.0;

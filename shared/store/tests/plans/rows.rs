@@ -36,6 +36,7 @@ pub(crate) async fn fill(database: &Database) {
          breached_at) \
          SELECT id, 'd' || id, 1, 'owner' || n % 20, '{}', '[]', n, CASE WHEN n % 1000 < 5 THEN n END, \
          CASE WHEN n % 5000 = 7 THEN 'not_yet' ELSE 'yes' END, n FROM",
+        "INSERT INTO expired_lead (lead_id, received_at, expired_at) SELECT 'x' || id, n, n FROM",
     ];
     let others = [
         "INSERT INTO dead_letter (message_id, lead_id, body, failure, attempts, failed_at) \

@@ -7,7 +7,7 @@ use crate::statements::{index_of_list, statements};
 const OF_FEW_ROWS: &str = "lead_assignment_unsynced";
 
 /// Tables with one row for each owner or CRM instead of each lead.
-const SMALL: [&str; 2] = ["FROM owner_load", "FROM crm_hold"];
+const SMALL: [&str; 3] = ["FROM owner_load", "FROM crm_hold", "UPDATE audit_act_head"];
 
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table_on_sqlite() {
@@ -33,7 +33,8 @@ async fn no_hot_statement_reads_a_whole_table_on_sqlite() {
             // A count reads an index from end to end, but no rows.
             let is_count = step.contains("USING COVERING INDEX");
             // `counted` and `scanned` are inner queries with a limit.
-            let is_limited = step == "SCAN counted" || step == "SCAN scanned";
+            // The constant row is that of a statement without a table of its own.
+            let is_limited = ["SCAN counted", "SCAN scanned", "SCAN CONSTANT ROW"].contains(&step.as_str());
             // The rows of the statement itself.
             let of_given = ["SCAN given", "SCAN json_each VIRTUAL TABLE", "SCAN (subquery"];
             let is_given = is_over_rows && of_given.iter().any(|scan| step.starts_with(scan));

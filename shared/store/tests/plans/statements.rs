@@ -232,7 +232,7 @@ async fn every_query(store: &Store, work: &Work, newer: &LeadEvent, now: Timesta
     let long = Some(Duration::from_secs(1));
     let retention = Retention { leads: long, held: long, content: long, dead_letters: long };
     store.retain_leads(&lead::Actor::janitor(), &retention, &LEAD_ROWS, Some(&cursor), true).await.unwrap();
-    store.remove_expired_tombstones(10).await.unwrap();
+    store.remove_expired_tombstones().await.unwrap();
     store.expired_dead_letters(now, 10).await.unwrap();
 }
 

@@ -162,10 +162,10 @@ async fn tombstones_end_after_some_months(fixture: Fixture) {
     settled(&fixture, &store, &ann).await;
     fixture.advance(31 * DAY_SECONDS);
     retain(&store, leads_for(30), true).await;
-    assert_eq!(store.remove_expired_tombstones(10).await.unwrap(), 0);
+    assert_eq!(store.remove_expired_tombstones().await.unwrap(), 0);
     assert!(store.is_expired(&ann.lead_id).await.unwrap());
     fixture.advance(91 * DAY_SECONDS);
-    assert_eq!(store.remove_expired_tombstones(10).await.unwrap(), 1);
+    assert_eq!(store.remove_expired_tombstones().await.unwrap(), 1);
     assert!(!store.is_expired(&ann.lead_id).await.unwrap());
 }
 
