@@ -84,5 +84,5 @@ pub use normalize::is_absent;
 pub use parse::{Body, Format, ParsedLead, parse_lead, parse_webhook};
 pub use rejection::Rejection;
 pub use scope::{FactScope, ScopeError};
-pub use signature::{MIN_SIGNING_KEY_BYTES, TIMESTAMP_TOLERANCE};
+pub use signature::{BASE64, MAX_SIGNATURES, MIN_SIGNING_KEY_BYTES, TIMESTAMP_TOLERANCE, single_value};
 pub use template::{Template, TemplateError};

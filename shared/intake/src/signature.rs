@@ -25,10 +25,10 @@ pub const MIN_SIGNING_KEY_BYTES: usize = 24;
 
 /// Maximum number of signatures that are checked in a request. Senders add one for each key, and rotate
 /// between two keys.
-const MAX_SIGNATURES: usize = 8;
+pub const MAX_SIGNATURES: usize = 8;
 
 /// Base64 with or without padding, since some senders omit it.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -98,7 +98,7 @@ impl<'h> Signed<'h> {
 }
 
 /// The value of a header that occurs exactly once.
-fn single_value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+pub fn single_value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.next().is_some() { None } else { Some(value.as_bytes()) }

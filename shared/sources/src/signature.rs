@@ -1,25 +1,15 @@
 //! Signatures over a request, described as data.
 
 use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::HeaderMap;
-use intake::AuthError;
+use intake::{AuthError, BASE64, MAX_SIGNATURES, single_value};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use sha1::Sha1;
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
-
-/// Maximum number of signatures that are checked in a request. Senders add one for each valid key.
-const MAX_SIGNATURES: usize = 8;
-
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// How a sender signs its requests: a keyed hash of some parts of the request, in a header.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -122,8 +112,18 @@ impl Scheme {
 
     /// Checks all that needs no body: that the signature is there, and that its timestamp is near our clock.
     pub(crate) fn precheck(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), AuthError> {
-        self.timestamp(headers, now)?;
-        if self.signatures(headers).is_empty() { Err(AuthError::MissingCredentials) } else { Ok(()) }
+        self.read(headers, now).map(drop)
+    }
+
+    /// The timestamp, and the signatures, of which there is at least one.
+    fn read<'h>(
+        &'h self,
+        headers: &'h HeaderMap,
+        now: Timestamp,
+    ) -> Result<(&'h str, Vec<Vec<u8>>), AuthError> {
+        let timestamp = self.timestamp(headers, now)?;
+        let signatures = self.signatures(headers);
+        if signatures.is_empty() { Err(AuthError::MissingCredentials) } else { Ok((timestamp, signatures)) }
     }
 
     /// Whether one of the keys made a signature of the request.
@@ -133,9 +133,7 @@ impl Scheme {
         request: Signable<'_>,
         now: Timestamp,
     ) -> Result<(), AuthError> {
-        self.precheck(request.headers, now)?;
-        let timestamp = self.timestamp(request.headers, now)?;
-        let given = self.signatures(request.headers);
+        let (timestamp, given) = self.read(request.headers, now)?;
         let mut valid = Choice::from(0);
         for key in keys {
             let expected = self.sign(key.expose_secret().as_bytes(), timestamp, request);
@@ -150,7 +148,9 @@ impl Scheme {
     fn timestamp<'h>(&'h self, headers: &'h HeaderMap, now: Timestamp) -> Result<&'h str, AuthError> {
         let Some(place) = &self.timestamp else { return Ok("") };
         let name = place.header.as_deref().unwrap_or(&self.header);
-        let value = single_value(headers, name).ok_or(AuthError::MissingCredentials)?;
+        let value = single_value(headers, name)
+            .and_then(|value| str::from_utf8(value).ok())
+            .ok_or(AuthError::MissingCredentials)?;
         let text = match &place.element {
             Some(element) => elements(value, element).next().ok_or(AuthError::MissingCredentials)?,
             None => value.trim(),
@@ -220,13 +220,6 @@ fn elements<'t>(text: &'t str, name: &'t str) -> impl Iterator<Item = &'t str> {
         let (key, value) = part.trim().split_once('=')?;
         (key.trim() == name).then_some(value.trim())
     })
-}
-
-/// The value of a header that occurs exactly once.
-fn single_value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    if values.next().is_some() { None } else { value.to_str().ok() }
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -1,3 +1,4 @@
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -144,18 +145,18 @@ impl Source {
             .as_ref()
             .is_none_or(|template| str::from_utf8(body).is_ok_and(|text| template.matches(text)));
         let scope = self.scope_for(&read, fits_template);
-        let payload = || read.fields().iter().cloned().collect::<Value>();
-        if !self.only.is_empty() && self.is_other_event(&payload()) {
+        let payload = LazyCell::new(|| read.fields().iter().cloned().collect::<Value>());
+        if !self.only.is_empty() && self.is_other_event(&payload) {
             return Ok(None);
         }
-        let id = self.id.as_ref().and_then(|path| path.first(&payload())).and_then(|id| scalar(&id));
+        let id = self.id.as_ref().and_then(|path| path.first(&payload)).and_then(|id| scalar(&id));
         let email_verified = match &self.email_verified {
             Verified::Always(verified) => *verified,
             // As little a person's word as a fact is.
             Verified::At(path) => {
                 fits_template
                     && !self.is_open_form(&read)
-                    && path.first(&payload()).is_some_and(|value| is_true(&value))
+                    && path.first(&payload).is_some_and(|value| is_true(&value))
             }
         };
         let read = if self.mapping.is_identity() {
