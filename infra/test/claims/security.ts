@@ -8,6 +8,20 @@ import { ATTACH, PERMISSIONS, RESOURCES } from '../permissions.ts';
 import { Synthesized, render } from '../stacks.ts';
 import { dev, everywhere, having, inAws, only, prod, staging, statementsOf, variables, type Checks } from './common.ts';
 
+/** Headers in which senders and operators prove themselves. */
+const CREDENTIAL_HEADERS = [
+  'x-revenueflow-token',
+  'webhook-signature',
+  'svix-signature',
+  'authorization',
+  'x-signature',
+  'x-hub-signature-256',
+  'x-hubspot-signature-v3',
+  'typeform-signature',
+  'calendly-webhook-signature',
+  'x-webflow-signature',
+];
+
 export const security: Checks = {
   S1() {
     for (const stage of inAws) {
@@ -245,18 +259,7 @@ export const security: Checks = {
           return FieldToMatch.SingleHeader.Name;
         },
       );
-      assert.deepEqual(names, [
-        'x-revenueflow-token',
-        'webhook-signature',
-        'svix-signature',
-        'authorization',
-        'x-signature',
-        'x-hub-signature-256',
-        'x-hubspot-signature-v3',
-        'typeform-signature',
-        'calendly-webhook-signature',
-        'x-webflow-signature',
-      ]);
+      assert.deepEqual(names, [...CREDENTIAL_HEADERS]);
       assert.ok(groups.some((rule: any) => rule.Name === 'AWSManagedRulesAmazonIpReputationList'));
       const counted = [...having(groups, 'ActionToUse')].map((override) => {
         assert.deepEqual(override.ActionToUse, { Count: {} });
@@ -313,20 +316,7 @@ export const security: Checks = {
       const first = ['per-address', 'without-credentials', 'AWSManagedRulesAmazonIpReputationList'];
       assert.deepEqual(byPriority.slice(0, 3), first);
       const redacted = RedactedFields.map((field: any) => field.SingleHeader?.Name ?? Object.keys(field).join());
-      assert.deepEqual(redacted, [
-        'x-revenueflow-token',
-        'webhook-signature',
-        'svix-signature',
-        'authorization',
-        'x-signature',
-        'x-hub-signature-256',
-        'x-hubspot-signature-v3',
-        'typeform-signature',
-        'calendly-webhook-signature',
-        'x-webflow-signature',
-        'cookie',
-        'QueryString',
-      ]);
+      assert.deepEqual(redacted, [...CREDENTIAL_HEADERS, 'cookie', 'QueryString']);
       for (const { SampledRequestsEnabled } of having(stage.of('AWS::WAFv2::WebACL'), 'SampledRequestsEnabled')) {
         assert.equal(SampledRequestsEnabled, false);
       }
